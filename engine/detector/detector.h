@@ -1,0 +1,122 @@
+#ifndef DRIFTSEAL_ENGINE_DETECTOR_DETECTOR_H_
+#define DRIFTSEAL_ENGINE_DETECTOR_DETECTOR_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "kernels/rows.h"
+
+namespace driftseal::detector {
+
+/// Which rows a detector reads: the schema's name and version, its digest and the names of its columns.
+struct SchemaId {
+  std::string name;
+  int version = 0;
+  std::string digest;
+  std::vector<std::string> features;
+};
+
+/// One member's word about one row; higher is more anomalous.
+struct MemberScore {
+  std::string member;    ///< "autoencoder", "forest", "svm", "mahalanobis", "knn"
+  double raw = 0;        ///< In the member's own unit (see docs/formats/detector.md).
+  double normalised = 0; ///< u = (raw − median) / (q90 − median), both out of fold on the fitting rows.
+};
+
+/// A column that drove the score, and how far it lies from what the family shows.
+struct Driver {
+  size_t feature = 0;        ///< Column of the schema.
+  double value = 0;          ///< As in the row.
+  double median = 0;         ///< Of the family's fitting rows.
+  double robust_z = 0;       ///< (value − median) / (1.4826·MAD), signed.
+  double share = 0;          ///< Of the score that this column explains, 0..1.
+};
+
+enum class Basis {
+  kFamily,        ///< A detector fitted on this family.
+  kGlobal,        ///< Too few models of this family were there to fit: the global detector, which did see the family.
+  kUnseenFamily,  ///< The global detector, and nothing of this family was there when it was fitted.
+};
+
+struct Score {
+  Basis basis = Basis::kFamily;
+  std::string family;              ///< Key of the family whose calibration was used.
+  std::vector<MemberScore> members;
+  double combined = 0;             ///< S = mean of the members' u.
+  /// Conformal p-value (1 + #{i : S_i >= S}) / (n + 1) over the calibration models; absent when uncalibrated.
+  std::optional<double> p_value;
+  size_t fitted_on = 0, calibrated_on = 0;
+  std::vector<Driver> drivers;     ///< At most 5, largest share first.
+  std::string remark;              ///< Why there is no p-value, or which columns were imputed; empty otherwise.
+};
+
+struct Guarantee {
+  double alpha = 0, delta = 0;
+  std::optional<double> threshold;  ///< On `combined`; absent when n is smaller than `needed`.
+  size_t needed = 0, available = 0;
+};
+
+struct FitOptions {
+  std::string name = "driftseal";
+  int version = 1;
+  uint64_t seed = 1;
+  double calibration_share = 0.5;  ///< Of each family's models that calibrate instead of fitting.
+  size_t family_minimum = 20;      ///< Families with fewer models are scored by the global detector.
+  std::string replay_program;      ///< driftseal-replay, which trains the autoencoders.
+  unsigned threads = 0;            ///< 0: all cores.
+};
+
+/// One row to fit on.
+struct Sample {
+  std::string id;      ///< For messages.
+  std::string family;  ///< Family key.
+  std::vector<double> values;
+};
+
+/// Fitted and calibrated, immutable, safe to share between threads.
+class Detector {
+ public:
+  /// InvalidArgument / FailedPrecondition saying how many models are needed and how many there are, which column is not finite, ...
+  static absl::StatusOr<Detector> Fit(const SchemaId& schema, std::vector<Sample> samples, const FitOptions& options);
+  /// From a folder with detector_state.json and detector.safetensors. Every error names the file and the field.
+  static absl::StatusOr<Detector> Load(const std::string& directory);
+  /// Both files, each written beside and renamed. The same samples, options and seed give the same bytes.
+  absl::Status Save(const std::string& directory) const;
+
+  Detector(Detector&&) noexcept;
+  Detector& operator=(Detector&&) noexcept;
+  ~Detector();
+
+  const std::string& name() const;
+  int version() const;
+  const SchemaId& schema() const;
+  /// What a user wants to see of each family: key, models fitted and calibrated on, features used.
+  struct FamilySummary {
+    std::string key;
+    size_t fitted_on = 0, calibrated_on = 0, features_used = 0;
+    bool own_detector = false;
+  };
+  std::vector<FamilySummary> families() const;
+
+  /// FailedPrecondition naming both when the rows' schema is not this detector's.
+  absl::Status CheckSchema(const SchemaId& rows) const;
+  /// One row of schema().features.size() columns (NaN: missing).
+  absl::StatusOr<Score> ScoreRow(std::span<const double> row, const std::string& family) const;
+  /// With confidence 1−delta at most alpha of clean models score above the threshold (detection.md; order statistics).
+  Guarantee GuaranteeFor(const std::string& family, double alpha, double delta) const;
+
+ private:
+  struct State;
+  explicit Detector(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace driftseal::detector
+
+#endif  // DRIFTSEAL_ENGINE_DETECTOR_DETECTOR_H_

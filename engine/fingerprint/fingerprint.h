@@ -1,0 +1,63 @@
+#ifndef DRIFTSEAL_ENGINE_FINGERPRINT_FINGERPRINT_H_
+#define DRIFTSEAL_ENGINE_FINGERPRINT_FINGERPRINT_H_
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/artifact/digest.h"
+#include "engine/artifact/model_file.h"
+#include "engine/artifact/source.h"
+#include "engine/fingerprint/meta.h"
+#include "engine/fingerprint/predictions.h"
+#include "engine/fingerprint/schema.h"
+
+namespace driftseal::fingerprint {
+
+/// Which models may be compared. `architecture` is the digest of tensor names, shapes and types, so that a bare file has
+/// a family too; domain and task are empty for a bare file.
+struct Family {
+  std::string domain, task, architecture;  ///< architecture: first 16 hex digits of the digest, "" when unreadable.
+  std::string Key() const;                 ///< "domain/task/architecture", "-" for an empty part.
+};
+
+/// Why a column is NaN: one text covers the columns [first, first + count).
+struct Missing {
+  size_t first = 0, count = 0;
+  std::string reason;
+};
+
+/// What one file of the artifact came to.
+struct FileEvidence {
+  std::string role;  ///< "model", "predictions", "related"
+  std::string path;  ///< As the meta file names it.
+  std::optional<artifact::Digest> recorded, actual;
+  absl::Status status;  ///< Why it could not be opened, hashed or read (PermissionDenied: it asks for code to be run).
+};
+
+struct Fingerprint {
+  Family family;
+  std::vector<float> values;  ///< ModelSchema().features.size() columns; NaN where a feature could not be had.
+  std::vector<Missing> missing;
+  std::vector<FileEvidence> files;
+  std::map<std::string, double> covariates;  ///< Recipe covariates, recorded beside the row and not part of it.
+  std::optional<artifact::Format> format;
+  std::optional<PredictionScan> scan;  ///< Only when asked for.
+};
+
+struct Options {
+  bool scan_predictions = false;
+};
+
+/// The fingerprint of a model with a meta file; artifact paths are looked up beside the meta file, then beneath `root`,
+/// and never outside of it. A file that is missing or unreadable makes NaN columns and a FileEvidence, not an error.
+Fingerprint FromMeta(const ModelMeta& meta, const std::string& meta_directory, const artifact::Root& root, const Options& options);
+/// The fingerprint of a model file that has no meta file.
+Fingerprint FromModelFile(const artifact::Source& model, const Options& options);
+
+}  // namespace driftseal::fingerprint
+
+#endif  // DRIFTSEAL_ENGINE_FINGERPRINT_FINGERPRINT_H_
