@@ -1,0 +1,31 @@
+# Everything a newcomer needs: `make demo` and `make test`. Both install what they lack, build and run.
+.PHONY: help setup build demo test fuzz bench sanitize format lint clean
+help:
+	@echo 'make demo      train a fleet of real models, poison some, screen them all, show how well that went'
+	@echo 'make test      run the tests'
+	@echo 'make bench     compare score_all with a straightforward Python program'
+	@echo 'make fuzz      every parser for a minute under libFuzzer (FUZZ_SECONDS=60)'
+	@echo 'make sanitize  the tests under AddressSanitizer and UBSan, then under ThreadSanitizer'
+	@echo 'make lint      clang-tidy; make format: clang-format'
+setup:
+	@scripts/setup
+build: setup
+	@scripts/build release
+demo: build
+	@scripts/demo
+test: build
+	@scripts/test
+bench: build
+	@scripts/bench
+fuzz:
+	@scripts/setup fuzz
+	@scripts/fuzz
+sanitize: setup
+	@scripts/build asan-ubsan && scripts/test build/asan-ubsan
+	@scripts/build tsan && scripts/test build/tsan
+format:
+	@git ls-files '*.h' '*.cpp' '*.cu' | xargs clang-format-14 -i
+lint: build
+	@git ls-files 'engine/*.cpp' 'kernels/*.cpp' | xargs clang-tidy-14 -p build --quiet
+clean:
+	rm -rf build
