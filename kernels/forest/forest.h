@@ -29,7 +29,8 @@ struct Forest {
 /// c(n), the mean path length of an unsuccessful search in a binary search tree of n nodes (eq. 1): 2H(n−1) − 2(n−1)/n.
 double MeanPath(double n);
 
-/// score = 2^(−E[path] / c(ψ)) in (0, 1]; higher is more anomalous (scikit-learn's −score_samples). `out` has rows.rows entries.
+/// score = 2^(−E[path] / c(ψ)) in (0, 1]; higher is more anomalous (scikit-learn's −score_samples). `out` has rows.rows
+/// entries.
 void ScoreReference(const Forest& forest, RowsView<float> rows, std::span<double> out);
 
 struct FitOptions {

@@ -1,0 +1,128 @@
+#include <algorithm>
+#include <bit>
+#include <cassert>
+#include <cmath>
+#include <numeric>
+#include <tuple>
+#include <utility>
+
+#include "kernels/forest/forest.h"
+#include "kernels/random.h"
+
+namespace driftseal::kernels::forest {
+namespace {
+
+/// Grows one tree (iTree, algorithm 2 of the paper). As scikit-learn does, a feature that is constant in a node is not
+/// drawn there; the paper would draw it and stop.
+class Grower {
+ public:
+  Grower(RowsView<float> rows, uint32_t sample_size, std::vector<Node>& nodes)
+      : rows_(rows),
+        sample_size_(sample_size),
+        max_depth_(static_cast<uint32_t>(std::bit_width(sample_size - 1))),  // ceil(log2 ψ)
+        nodes_(nodes),
+        row_(rows.rows),
+        feature_(rows.cols) {}
+
+  uint32_t Grow(Random random) {
+    std::iota(row_.begin(), row_.end(), size_t{0});
+    std::iota(feature_.begin(), feature_.end(), size_t{0});
+    for (uint32_t i = 0; i < sample_size_; ++i) std::swap(row_[i], row_[i + random.Below(row_.size() - i)]);
+
+    const auto root = NewNode();
+    stack_.push_back({root, 0, sample_size_, 0, rows_.cols});
+    while (!stack_.empty()) {
+      const Part part = stack_.back();
+      stack_.pop_back();
+      Split(part, random);
+    }
+    return static_cast<uint32_t>(root);
+  }
+
+ private:
+  /// Rows row_[begin, end) at a node, and the features feature_[0, candidates) that may still vary among them.
+  struct Part {
+    int32_t node;
+    uint32_t begin, end, depth;
+    size_t candidates;
+  };
+
+  int32_t NewNode() {
+    nodes_.emplace_back();
+    return static_cast<int32_t>(nodes_.size() - 1);
+  }
+
+  void Split(Part part, Random& random) {
+    float low = 0, high = 0;
+    if (part.end - part.begin > 1 && part.depth < max_depth_) {
+      while (part.candidates > 0) {
+        // The feature drawn goes to the back of the candidates, so that a constant one leaves them by shortening.
+        std::swap(feature_[random.Below(part.candidates)], feature_[part.candidates - 1]);
+        std::tie(low, high) = Range(part, feature_[part.candidates - 1]);
+        if (low < high) break;
+        --part.candidates;
+      }
+    } else {
+      part.candidates = 0;
+    }
+    Node& node = nodes_[static_cast<size_t>(part.node)];
+    if (part.candidates == 0) {
+      node.path = static_cast<float>(part.depth + MeanPath(part.end - part.begin));
+      return;
+    }
+    const size_t feature = feature_[part.candidates - 1];
+    node.feature = static_cast<int32_t>(feature);
+    node.threshold = Threshold(low, high, random.Uniform());
+
+    const float threshold = node.threshold;
+    const auto middle = std::partition(row_.begin() + part.begin, row_.begin() + part.end,
+                                       [&](size_t r) { return rows_.row(r)[feature] <= threshold; });
+    const auto cut = static_cast<uint32_t>(middle - row_.begin());
+    const int32_t left = NewNode(), right = NewNode();  // `node` may dangle from here on
+    nodes_[static_cast<size_t>(part.node)].left = left;
+    nodes_[static_cast<size_t>(part.node)].right = right;
+    stack_.push_back({right, cut, part.end, part.depth + 1, part.candidates});
+    stack_.push_back({left, part.begin, cut, part.depth + 1, part.candidates});
+  }
+
+  std::pair<float, float> Range(const Part& part, size_t feature) const {
+    float low = rows_.row(row_[part.begin])[feature], high = low;
+    for (uint32_t i = part.begin + 1; i < part.end; ++i) {
+      const float x = rows_.row(row_[i])[feature];
+      low = std::min(low, x);
+      high = std::max(high, x);
+    }
+    return {low, high};
+  }
+
+  /// Uniform in [low, high): both sides of the split get rows.
+  static float Threshold(float low, float high, double u) {
+    const double wide = static_cast<double>(low) + u * (static_cast<double>(high) - static_cast<double>(low));
+    const float threshold = static_cast<float>(wide);
+    return threshold < high ? std::max(threshold, low) : low;
+  }
+
+  RowsView<float> rows_;
+  uint32_t sample_size_, max_depth_;
+  std::vector<Node>& nodes_;
+  std::vector<size_t> row_, feature_;
+  std::vector<Part> stack_;
+};
+
+}  // namespace
+
+Forest Fit(RowsView<float> rows, const FitOptions& options) {
+  assert(rows.rows >= 2 && options.trees > 0 && options.sample_size >= 2);
+  assert(AllFinite(rows.data, rows.rows * rows.cols));
+  Forest forest;
+  forest.sample_size = static_cast<uint32_t>(std::min<size_t>(options.sample_size, rows.rows));
+  forest.roots.reserve(options.trees);
+  Grower grower(rows, forest.sample_size, forest.nodes);
+  for (uint32_t tree = 0; tree < options.trees; ++tree) {
+    // A stream a tree: trees can be grown in any order or at once.
+    forest.roots.push_back(grower.Grow(Random(options.seed, tree)));
+  }
+  return forest;
+}
+
+}  // namespace driftseal::kernels::forest
