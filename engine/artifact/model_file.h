@@ -25,11 +25,29 @@ namespace driftseal::artifact {
 enum class Format { kSafetensors, kTorchZip, kXgboostJson, kXgboostUbj };
 std::string_view FormatName(Format format);  ///< "safetensors", "torch", "xgboost-json", "xgboost-ubj"
 
-enum class DType { kF64, kF32, kF16, kBF16, kF8E4M3, kF8E5M2, kI64, kI32, kI16, kI8, kU64, kU32, kU16, kU8, kBool, kC64 };
+enum class DType {
+  kF64,
+  kF32,
+  kF16,
+  kBF16,
+  kF8E4M3,
+  kF8E5M2,
+  kI64,
+  kI32,
+  kI16,
+  kI8,
+  kU64,
+  kU32,
+  kU16,
+  kU8,
+  kBool,
+  kC64
+};
 std::string_view DTypeName(DType type);  ///< As safetensors writes them: "F32", "BF16", ...
 size_t DTypeBytes(DType type);
 
-/// One tensor: where its elements lie in the file. `strides` counts elements and is empty for a contiguous tensor in row-major order.
+/// One tensor: where its elements lie in the file. `strides` counts elements and is empty for a contiguous tensor in
+/// row-major order.
 struct TensorInfo {
   std::string name;
   DType dtype = DType::kF32;
@@ -72,18 +90,20 @@ absl::StatusOr<ModelFile> ReadModelFile(const Source& source);
 /// A tensor's elements as float32 in row-major order (strides resolved). At most `limit` elements: ResourceExhausted.
 absl::Status ReadTensor(const Source& source, const TensorInfo& tensor, uint64_t limit, std::vector<float>& out);
 
-/// SHA-256 over format-independent structure: names, shapes and types of the tensors in sorted order of their names; for
-/// a booster its kind, objective, number of features and classes. Equal digests mean models that may be compared.
+/// SHA-256 over format-independent structure: names, shapes and types of the tensors in sorted order of their names;
+/// for a booster its kind, objective, number of features and classes. Equal digests mean models that may be compared.
 Digest ArchitectureDigest(const ModelFile& model);
 
-/// Safetensors with the given tensors, each float32, offsets contiguous in the given order (the format's rules hold by construction).
+/// Safetensors with the given tensors, each float32, offsets contiguous in the given order (the format's rules hold by
+/// construction).
 struct NamedTensor {
   std::string name;
   std::vector<uint64_t> shape;
   DType dtype = DType::kF32;
   std::vector<std::byte> data;  ///< Little-endian, product(shape) × DTypeBytes(dtype) bytes.
 };
-absl::StatusOr<std::string> WriteSafetensors(const std::vector<NamedTensor>& tensors, const std::map<std::string, std::string>& metadata);
+absl::StatusOr<std::string> WriteSafetensors(const std::vector<NamedTensor>& tensors,
+                                             const std::map<std::string, std::string>& metadata);
 
 }  // namespace driftseal::artifact
 

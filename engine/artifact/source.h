@@ -13,7 +13,8 @@
 #include "absl/status/statusor.h"
 
 // Bytes on disk, read as hostile: every file is a regular file that was opened once, read through its descriptor (never
-// mapped: a mapped file that is truncated meanwhile kills the process) and checked afterwards for having stayed the same.
+// mapped: a mapped file that is truncated meanwhile kills the process) and checked afterwards for having stayed the
+// same.
 namespace driftseal::artifact {
 
 /// What the kernel says identifies one state of a file. Two equal identities mean the bytes were not changed in between
@@ -24,8 +25,8 @@ struct FileIdentity {
   bool operator==(const FileIdentity&) const = default;
 };
 
-/// One open regular file. Files of up to kResidentLimit bytes are read once into memory, so that hashing and parsing see
-/// the same bytes and cost one read; larger ones are read piece by piece.
+/// One open regular file. Files of up to kResidentLimit bytes are read once into memory, so that hashing and parsing
+/// see the same bytes and cost one read; larger ones are read piece by piece.
 class Source {
  public:
   static constexpr uint64_t kResidentLimit = 32u << 20;
@@ -44,8 +45,8 @@ class Source {
   uint64_t size() const;            ///< Bytes, when opened.
   const FileIdentity& identity() const;
 
-  /// `length` bytes from `offset`: a view into resident memory, or into `scratch`, which is resized. OutOfRange when the
-  /// file has no such bytes, Aborted when it shrank since it was opened.
+  /// `length` bytes from `offset`: a view into resident memory, or into `scratch`, which is resized. OutOfRange when
+  /// the file has no such bytes, Aborted when it shrank since it was opened.
   absl::StatusOr<std::span<const std::byte>> Read(uint64_t offset, uint64_t length,
                                                   std::vector<std::byte>& scratch) const;
   /// The whole file. ResourceExhausted, naming the limit, when it is larger than `limit` bytes.
@@ -62,8 +63,8 @@ class Source {
 };
 
 /// A directory that a name from a meta file or from the network cannot leave: names are resolved by the kernel with
-/// openat2(RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS). Symbolic links that stay inside are followed (hub caches are made of
-/// them); absolute names are accepted when they lie lexically beneath the root and are then resolved beneath it.
+/// openat2(RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS). Symbolic links that stay inside are followed (hub caches are made
+/// of them); absolute names are accepted when they lie lexically beneath the root and are then resolved beneath it.
 class Root {
  public:
   static absl::StatusOr<Root> Open(const std::string& directory);
@@ -78,10 +79,12 @@ class Root {
  private:
   Root(int fd, std::string path, std::string absolute);
   int fd_ = -1;
-  std::string path_, absolute_;
+  bool has_openat2_ = false;  ///< Without it names are walked part by part and no link is followed.
+  std::string path_, absolute_, canonical_;
 };
 
-/// Writes beside `path`, syncs and renames, so that a reader sees the old file or the new one, and an error leaves the old.
+/// Writes beside `path`, syncs and renames, so that a reader sees the old file or the new one, and an error leaves the
+/// old.
 absl::Status WriteFileAtomically(const std::string& path, std::string_view bytes);
 
 }  // namespace driftseal::artifact
