@@ -1,0 +1,36 @@
+#ifndef DRIFTSEAL_ENGINE_APP_ARGUMENTS_H_
+#define DRIFTSEAL_ENGINE_APP_ARGUMENTS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+// What the user asked for. One struct for all commands: each reads what belongs to it.
+namespace driftseal::app {
+
+struct Arguments {
+  std::vector<std::string> paths;
+  std::string root;
+  std::string meta_glob = "**/*.meta.json";
+  bool only_eligible = false;
+  std::string model_dir = "driftseal_detector";
+  std::string output_path;
+  bool overwrite = false;
+  bool json = false;
+  bool show_all = false;
+  bool restart = false;
+  unsigned threads = 0;
+  double alpha = 0.05, quarantine_alpha = 0.01, delta = 0.05;
+  // fit
+  std::string name = "driftseal";
+  int version = 1;
+  uint64_t seed = 1;
+  double calibration_share = 0.5;
+  size_t family_minimum = 20;
+  // sanitize_predictions
+  double contamination = 0.05;
+};
+
+}  // namespace driftseal::app
+
+#endif  // DRIFTSEAL_ENGINE_APP_ARGUMENTS_H_

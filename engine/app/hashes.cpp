@@ -1,0 +1,162 @@
+#include <cstdio>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "engine/app/commands.h"
+#include "engine/app/inputs.h"
+#include "engine/app/terminal.h"
+#include "engine/artifact/source.h"
+#include "engine/artifact/text.h"
+#include "engine/fingerprint/meta.h"
+#include "engine/screen/fleet.h"
+#include "engine/screen/screen.h"
+
+namespace driftseal::app {
+namespace {
+
+namespace fs = std::filesystem;
+using fingerprint::FileEvidence;
+using nlohmann::ordered_json;
+
+// What was done to one meta file: "written", "complete" (nothing was missing), "mismatch", "skipped" or "error".
+struct Change {
+  std::string path, outcome, detail;
+};
+
+int Report(const std::vector<Change>& changes, const Arguments& arguments, const char* format) {
+  bool errors = false, mismatches = false;
+  std::map<std::string, size_t> counts;
+  ordered_json entries = ordered_json::array();
+  for (const Change& change : changes) {
+    ++counts[change.outcome];
+    errors |= change.outcome == "error";
+    mismatches |= change.outcome == "mismatch";
+    entries.push_back({{"path", change.path}, {"outcome", change.outcome}, {"detail", change.detail}});
+    if (!arguments.json && change.outcome != "complete" && change.outcome != "skipped") {
+      std::printf("%s  %s  %s\n", Paint(ColourOf(change.outcome), artifact::Cat(change.outcome)).c_str(),
+                  Printable(change.path).c_str(), Printable(change.detail).c_str());
+    }
+  }
+  if (arguments.json) {
+    std::printf("%s\n", screen::Dump({{"format", format}, {"files", entries}}, 2).c_str());
+  } else {
+    std::string summary;
+    for (const auto& [outcome, count] : counts) summary += artifact::Cat(summary.empty() ? "" : ", ", count, " ", outcome);
+    std::printf("%zu files: %s\n", changes.size(), summary.c_str());
+  }
+  return mismatches ? 1 : errors ? 3 : 0;
+}
+
+struct Digests {
+  std::map<std::string, artifact::Digest> fields, related;
+  std::string mismatches, unreadable;
+};
+
+// The digests that are to be recorded: those that are missing, or all of them.
+Digests ToRecord(const fingerprint::Fingerprint& fingerprint, bool overwrite) {
+  Digests digests;
+  for (const FileEvidence& file : fingerprint.files) {
+    if (!file.actual) {
+      digests.unreadable += artifact::Cat(digests.unreadable.empty() ? "" : "; ", file.status.message());
+      continue;
+    }
+    if (file.recorded && *file.recorded != *file.actual && !overwrite) {
+      digests.mismatches += artifact::Cat(digests.mismatches.empty() ? "" : "; ", file.role, " ", file.path,
+                      " has SHA-256 ", file.actual->Hex(), ", recorded ", file.recorded->Hex());
+    }
+    if (file.recorded && (!overwrite || *file.recorded == *file.actual)) continue;
+    if (file.role == "related") {
+      digests.related.emplace(file.path, *file.actual);
+    } else {
+      digests.fields.emplace(artifact::Cat(file.role, "_sha256"), *file.actual);
+    }
+  }
+  return digests;
+}
+
+Change Backfill(const Inputs& inputs, const screen::Subject& subject, const Arguments& arguments) {
+  Change change{subject.path, "error", ""};
+  absl::StatusOr<screen::Fingerprinted> read = screen::FingerprintOf(subject, inputs.root, {});
+  if (!read.ok()) return change.detail = std::string(read.status().message()), change;
+  if (arguments.only_eligible && !read->eligible) return change.outcome = "skipped", change;
+  const Digests digests = ToRecord(read->fingerprint, arguments.overwrite);
+  if (!digests.mismatches.empty()) return change.outcome = "mismatch", change.detail = digests.mismatches, change;
+  change.detail = digests.unreadable;
+  if (digests.fields.empty() && digests.related.empty()) {
+    change.outcome = digests.unreadable.empty() ? "complete" : "error";
+    return change;
+  }
+  const std::string path = artifact::Cat(inputs.root.path(), "/", subject.path);
+  absl::StatusOr<artifact::Source> source = inputs.root.OpenFile(subject.path);
+  if (!source.ok()) return change.detail = std::string(source.status().message()), change;
+  std::vector<std::byte> scratch;
+  absl::StatusOr<std::span<const std::byte>> bytes = source->ReadAll(fingerprint::kMetaLimitBytes, scratch);
+  if (!bytes.ok()) return change.detail = std::string(bytes.status().message()), change;
+  const std::string_view text(reinterpret_cast<const char*>(bytes->data()), bytes->size());
+  absl::StatusOr<std::string> updated =
+      fingerprint::WithRecordedDigests(text, subject.path, digests.fields, digests.related, arguments.overwrite);
+  if (!updated.ok()) return change.detail = std::string(updated.status().message()), change;
+  if (absl::Status status = artifact::WriteFileAtomically(path, *updated); !status.ok()) {
+    return change.detail = std::string(status.message()), change;
+  }
+  change.outcome = digests.unreadable.empty() ? "written" : "error";
+  if (change.detail.empty()) change.detail = artifact::Cat(digests.fields.size() + digests.related.size(), " digests");
+  return change;
+}
+
+// The meta file of a bare model: its name, where it lies, its format and its digest.
+ordered_json MetaOf(const screen::Subject& subject, const screen::Fingerprinted& read, const FileEvidence& model,
+                    const std::string& meta_name) {
+  ordered_json meta = {{"model_name", read.model_name},
+                       {"artifacts", {{"metadata_path", meta_name},
+                                      {"model_path", fs::path(subject.path).filename().string()}}}};
+  if (read.fingerprint.format) meta["framework"] = artifact::FormatName(*read.fingerprint.format);
+  const auto parameters = read.fingerprint.covariates.find("parameters");
+  if (parameters != read.fingerprint.covariates.end()) meta["training"] = {{"parameters", parameters->second}};
+  meta["fingerprint"] = {{"model_sha256", model.actual->Hex()}};
+  return meta;
+}
+
+Change DescribeOne(const Inputs& inputs, const screen::Subject& subject, const Arguments& arguments) {
+  const std::string meta_path = artifact::Cat(inputs.root.path(), "/", subject.path, ".meta.json");
+  Change change{subject.path, "error", ""};
+  std::error_code error;
+  if (fs::exists(meta_path, error) && !arguments.overwrite) {
+    return change.outcome = "skipped", change.detail = "has a meta file (--overwrite replaces it)", change;
+  }
+  absl::StatusOr<screen::Fingerprinted> read = screen::FingerprintOf(subject, inputs.root, {});
+  if (!read.ok()) return change.detail = std::string(read.status().message()), change;
+  const FileEvidence& model = read->fingerprint.files.front();
+  if (!model.actual || !model.status.ok()) return change.detail = std::string(model.status.message()), change;
+  const ordered_json meta = MetaOf(subject, *read, model, fs::path(meta_path).filename().string());
+  if (absl::Status status = artifact::WriteFileAtomically(meta_path, screen::Dump(meta, 2) + "\n"); !status.ok()) {
+    return change.detail = std::string(status.message()), change;
+  }
+  return change.outcome = "written", change.detail = fs::path(meta_path).filename().string(), change;
+}
+
+template <class Function>
+int ForEach(const Arguments& arguments, bool bare, const char* format, Function function) {
+  absl::StatusOr<Inputs> inputs = FindInputs(arguments);
+  if (!inputs.ok()) return Fail(inputs.status());
+  std::vector<Change> changes;
+  Progress progress("files", inputs->subjects.size(), 0);
+  for (const screen::Subject& subject : inputs->subjects) {
+    if (subject.bare == bare) changes.push_back(function(*inputs, subject, arguments));
+    progress.Advance();
+  }
+  return Report(changes, arguments, format);
+}
+
+}  // namespace
+
+int BackfillHashes(const Arguments& arguments) {
+  return ForEach(arguments, false, "driftseal-backfill/1", Backfill);
+}
+
+int Describe(const Arguments& arguments) { return ForEach(arguments, true, "driftseal-describe/1", DescribeOne); }
+
+}  // namespace driftseal::app

@@ -1,0 +1,49 @@
+#ifndef DRIFTSEAL_ENGINE_APP_INPUTS_H_
+#define DRIFTSEAL_ENGINE_APP_INPUTS_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/app/arguments.h"
+#include "engine/artifact/source.h"
+#include "engine/detector/detector.h"
+#include "engine/screen/subject.h"
+
+namespace driftseal::app {
+
+/// What the arguments point at: a root that nothing leaves, and the subjects beneath it, sorted.
+struct Inputs {
+  artifact::Root root;
+  std::vector<screen::Subject> subjects;
+};
+
+/// The folders and files of `paths`, or the folder of --root, or the current one. Several paths share the nearest folder
+/// that holds them all as their root. NotFound when there is nothing to screen.
+absl::StatusOr<Inputs> FindInputs(const Arguments& arguments);
+
+/// The one meta file or model file of `paths`, beneath --root, or else beneath the current folder, or else its own.
+absl::StatusOr<Inputs> OneInput(const Arguments& arguments);
+
+/// The detector of --model-dir; the error says how to make one.
+absl::StatusOr<detector::Detector> LoadDetector(const Arguments& arguments);
+
+/// SHA-256 (hex) of the detector's two files: which detector a report was made with.
+absl::StatusOr<std::string> DetectorDigest(const std::string& model_dir);
+
+/// Prints the error and returns its exit code, always 3: usage errors are told before a command runs.
+int Fail(const absl::Status& status);
+
+unsigned Threads(const Arguments& arguments);
+
+/// A program that was installed beside this one.
+std::string ProgramBeside(const std::string& name);
+
+/// Where a report goes: --output-path, or `name` in --model-dir.
+std::string ReportPath(const Arguments& arguments, const std::string& name);
+
+}  // namespace driftseal::app
+
+#endif  // DRIFTSEAL_ENGINE_APP_INPUTS_H_

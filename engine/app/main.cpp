@@ -1,0 +1,143 @@
+#include <cstdio>
+#include <functional>
+#include <string>
+
+#include "CLI/CLI.hpp"
+#include "engine/app/commands.h"
+
+namespace driftseal::app {
+namespace {
+
+constexpr int kUsage = 2;
+
+// One command and the flags it takes. Names are written with '_' as the seed has them; '-' works too.
+class Command {
+ public:
+  Command(CLI::App& app, Arguments& arguments, int& code, const std::string& name, const std::string& what,
+          int (*function)(const Arguments&))
+      : arguments_(arguments), sub_(app.add_subcommand(name, what)) {
+    std::string hyphens = name;
+    for (char& c : hyphens) c = c == '_' ? '-' : c;
+    if (hyphens != name) sub_->alias(hyphens);
+    sub_->callback([&arguments, &code, function] { code = function(arguments); });
+    sub_->add_option_function<std::string>("--format", [&arguments](const std::string& f) { arguments.json = f == "json"; },
+                                           "Output: text or json [text]")
+        ->check(CLI::IsMember({"text", "json"}));
+  }
+
+  Command& Paths(const std::string& what) { return sub_->add_option("paths", arguments_.paths, what), *this; }
+  Command& OnePath(const std::string& what) {
+    sub_->add_option("path", arguments_.paths, what)->required()->expected(1);
+    return *this;
+  }
+  Command& Root() {
+    sub_->add_option("--root", arguments_.root, "Folder that names in meta files cannot leave [the folder given, or .]");
+    return *this;
+  }
+  Command& Many() {
+    Root();
+    sub_->add_option("--meta-glob", arguments_.meta_glob, "Which files are meta files [**/*.meta.json]");
+    sub_->add_flag("--only-eligible", arguments_.only_eligible, "Only models whose promotion.eligible is true");
+    sub_->add_option("--threads", arguments_.threads, "Threads [all cores]");
+    return *this;
+  }
+  Command& ModelDir() {
+    sub_->add_option("--model-dir", arguments_.model_dir, "Folder of the detector [driftseal_detector]");
+    return *this;
+  }
+  Command& OutputPath(const std::string& what) {
+    return sub_->add_option("--output-path", arguments_.output_path, what), *this;
+  }
+  Command& Overwrite(const std::string& what) { return sub_->add_flag("--overwrite", arguments_.overwrite, what), *this; }
+  Command& Levels() {
+    sub_->add_option("--alpha", arguments_.alpha, "Review at p <= alpha: the share of clean models that is flagged [0.05]")
+        ->check(CLI::Range(1e-6, 0.5));
+    sub_->add_option("--quarantine-alpha", arguments_.quarantine_alpha, "Quarantine at p <= this [0.01]")
+        ->check(CLI::Range(1e-6, 0.5));
+    return *this;
+  }
+  Command& Fleet() {
+    Many().ModelDir().Levels().OutputPath("The report [in --model-dir]");
+    sub_->add_flag("--all", arguments_.show_all, "List every model, also those that pass");
+    sub_->add_flag("--restart", arguments_.restart, "Do not go on with an interrupted run");
+    return *this;
+  }
+  CLI::App* operator->() { return sub_; }
+
+ private:
+  Arguments& arguments_;
+  CLI::App* sub_;
+};
+
+void AddFit(CLI::App& app, Arguments& a, int& code) {
+  Command fit(app, a, code, "fit", "Learn what a family of models looks like, from models that are trusted", Fit);
+  fit.Paths("Folders or files: meta files, or model files that have none").Many().ModelDir();
+  fit->add_option("--name", a.name, "Name of the detector [driftseal]");
+  fit->add_option("--detector-version", a.version, "Version of the detector [1]")->check(CLI::PositiveNumber);
+  fit->add_option("--seed", a.seed, "The same seed and models give the same detector, byte for byte [1]");
+  fit->add_option("--calibration-share", a.calibration_share, "Share of each family that calibrates [0.5]")
+      ->check(CLI::Range(0.05, 0.95));
+  fit->add_option("--family-minimum", a.family_minimum, "Smaller families share the global detector [20]");
+  fit->add_option("--alpha", a.alpha, "Level whose promise is shown [0.05]")->check(CLI::Range(1e-6, 0.5));
+  fit->add_option("--delta", a.delta, "1 - confidence of the promise [0.05]")->check(CLI::Range(1e-6, 0.5));
+}
+
+int NotBuiltYet(const char* command) {
+  std::fprintf(stderr, "driftseal: %s is not built yet\n", command);
+  return kUsage;
+}
+int Serve(const Arguments&) { return NotBuiltYet("serve"); }
+int MaterializeCanary(const Arguments&) { return NotBuiltYet("materialize_canary"); }
+int MaterializeCanaryAll(const Arguments&) { return NotBuiltYet("materialize_canary_all"); }
+
+void AddCommands(CLI::App& app, Arguments& a, int& code) {
+  AddFit(app, a, code);
+  Command(app, a, code, "score", "How far one model lies from its family (or each row of a CSV, for an imported detector)", Score)
+      .OnePath("A meta file, a model file, or a .csv of rows").Root().ModelDir().Levels()
+      .OutputPath("Also write the result as JSON");
+  Command(app, a, code, "score_all", "The same for every model of a folder, with a report", ScoreAll)
+      .Paths("Folders or files").Fleet();
+  Command(app, a, code, "verify", "Score, integrity and predictions of one model: a verdict with its evidence", Verify)
+      .OnePath("A meta file or a model file").Root().ModelDir().Levels().OutputPath("Also write the result as JSON");
+  Command(app, a, code, "verify_all", "The same for every model of a folder, with a report", VerifyAll)
+      .Paths("Folders or files").Fleet();
+  Command(app, a, code, "backfill_hashes", "Record the SHA-256 of files whose meta file lacks it", BackfillHashes)
+      .Paths("Folders or meta files").Many().Overwrite("Also replace digests that are there");
+  Command(app, a, code, "describe", "Write meta files for model files that have none", Describe)
+      .Paths("Folders or model files").Many().Overwrite("Replace meta files that are there");
+  Command sanitize(app, a, code, "sanitize_predictions", "Drop the rows of a predictions CSV that stand out most",
+                   SanitizePredictions);
+  sanitize.OnePath("The CSV").OutputPath("The cleaned CSV [NAME.sanitized.csv]").Overwrite("Replace the output");
+  sanitize->add_option("--contamination", a.contamination, "Share of the rows to drop [0.05]")->check(CLI::Range(0.0, 0.5));
+  Command(app, a, code, "selftest", "Check this installation, and fitting and scoring on the models of a folder", SelfTest)
+      .Paths("A folder of models").Many();
+  Command(app, a, code, "schema", "The fingerprint's columns: name, group, unit, definition (Markdown or JSON)", PrintSchema);
+  Command(app, a, code, "serve", "The engine behind gRPC and HTTP (not built yet)", Serve)->allow_extras();
+  Command(app, a, code, "materialize_canary", "Canary inputs of one model (not built yet)", MaterializeCanary)->allow_extras();
+  Command(app, a, code, "materialize_canary_all", "Canary inputs of many models (not built yet)", MaterializeCanaryAll)
+      ->allow_extras();
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app("DriftSeal screens fleets of machine-learning models: what was poisoned, swapped or altered.\n"
+               "  driftseal fit trusted-models/       learn what normal looks like\n"
+               "  driftseal verify_all new-models/    a verdict for each model, with its evidence\n"
+               "Exit codes: 0 pass, 1 review or quarantine, 2 usage, 3 input or I/O error, 4 inconclusive.");
+  app.set_version_flag("--version", std::string("driftseal " DRIFTSEAL_VERSION));
+  app.require_subcommand(1);
+  app.failure_message(CLI::FailureMessage::simple);
+  Arguments arguments;
+  int code = 0;
+  AddCommands(app, arguments, code);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kUsage;
+  }
+  return code;
+}
+
+}  // namespace
+}  // namespace driftseal::app
+
+int main(int argc, char** argv) { return driftseal::app::Main(argc, argv); }

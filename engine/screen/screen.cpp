@@ -1,0 +1,86 @@
+#include "engine/screen/screen.h"
+
+#include <utility>
+#include <vector>
+
+#include "engine/fingerprint/meta.h"
+#include "engine/fingerprint/schema.h"
+
+namespace driftseal::screen {
+namespace {
+
+std::string Stem(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
+  return name.substr(0, name.rfind('.'));
+}
+
+std::string Folder(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "" : path.substr(0, slash);
+}
+
+}  // namespace
+
+detector::SchemaId ModelSchemaId() {
+  const fingerprint::Schema& schema = fingerprint::ModelSchema();
+  detector::SchemaId id{schema.name, schema.version, schema.digest, {}};
+  for (const fingerprint::Feature& feature : schema.features) id.features.push_back(feature.name);
+  return id;
+}
+
+std::vector<double> RowOf(const fingerprint::Fingerprint& fingerprint) {
+  return {fingerprint.values.begin(), fingerprint.values.end()};
+}
+
+absl::StatusOr<Fingerprinted> FingerprintOf(const Subject& subject, const artifact::Root& root,
+                                            const fingerprint::Options& options) {
+  absl::StatusOr<artifact::Source> source = root.OpenFile(subject.path);
+  if (!source.ok()) return source.status();
+  if (subject.bare) return Fingerprinted{Stem(subject.path), true, fingerprint::FromModelFile(*source, options)};
+  absl::StatusOr<fingerprint::ModelMeta> meta = fingerprint::ReadMeta(*source);
+  if (!meta.ok()) return meta.status();
+  return Fingerprinted{meta->model_name, meta->eligible.value_or(false),
+                       fingerprint::FromMeta(*meta, Folder(subject.path), root, options)};
+}
+
+Screener::Screener(const artifact::Root* root, const detector::Detector* detector, Mode mode, Policy policy,
+                   bool only_eligible)
+    : root_(root), detector_(detector), mode_(mode), policy_(policy), only_eligible_(only_eligible) {}
+
+Result Screener::Screen(const Subject& subject) const {
+  Result result;
+  result.path = subject.path;
+  absl::StatusOr<Fingerprinted> read = FingerprintOf(subject, *root_, {.scan_predictions = mode_ == Mode::kVerify});
+  if (!read.ok()) {
+    result.error = read.status();
+    return result;
+  }
+  result.model_name = std::move(read->model_name);
+  result.fingerprint = std::move(read->fingerprint);
+  if (only_eligible_ && !read->eligible) {
+    result.skipped = true;
+    return result;
+  }
+  std::vector<Signal> signals;
+  if (mode_ == Mode::kVerify) {
+    signals = IntegritySignals(result.fingerprint);
+    if (std::optional<Signal> scan = PredictionSignal(result.fingerprint)) signals.push_back(*std::move(scan));
+  }
+  if (detector_ == nullptr) {
+    signals.push_back({"no-detector", Severity::kUnknown, "no detector was fitted: only the files' integrity was checked", {}});
+  } else {
+    absl::StatusOr<detector::Score> score =
+        detector_->ScoreRow(RowOf(result.fingerprint), result.fingerprint.family.Key());
+    if (score.ok()) {
+      signals.push_back(ScoreSignal(*score, detector_->schema(), policy_));
+      result.score = *std::move(score);
+    } else {
+      signals.push_back({"not-scored", Severity::kUnknown, std::string(score.status().message()), {}});
+    }
+  }
+  result.verdict = Decide(std::move(signals));
+  return result;
+}
+
+}  // namespace driftseal::screen

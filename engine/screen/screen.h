@@ -1,0 +1,64 @@
+#ifndef DRIFTSEAL_ENGINE_SCREEN_SCREEN_H_
+#define DRIFTSEAL_ENGINE_SCREEN_SCREEN_H_
+
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/artifact/source.h"
+#include "engine/detector/detector.h"
+#include "engine/fingerprint/fingerprint.h"
+#include "engine/screen/subject.h"
+#include "engine/screen/verdict.h"
+
+// One model, from its files to a verdict.
+namespace driftseal::screen {
+
+enum class Mode {
+  kScore,   ///< The detector's word alone.
+  kVerify,  ///< Integrity, the detector's word, and the predictions.
+};
+
+/// What screening one subject came to.
+struct Result {
+  std::string path, model_name;
+  bool skipped = false;   ///< Not eligible, and only eligible models were asked for.
+  absl::Status error;     ///< The meta file could not be read: there is no verdict.
+  Verdict verdict;        ///< When error is OK.
+  fingerprint::Fingerprint fingerprint;
+  std::optional<detector::Score> score;
+};
+
+/// The row's identity, for detectors: schema, version, digest, columns.
+detector::SchemaId ModelSchemaId();
+/// The columns of a fingerprint as a detector reads them.
+std::vector<double> RowOf(const fingerprint::Fingerprint& fingerprint);
+
+struct Fingerprinted {
+  std::string model_name;
+  bool eligible = false;
+  fingerprint::Fingerprint fingerprint;
+};
+/// Reads one subject's files beneath `root`. An error when the meta file itself cannot be used.
+absl::StatusOr<Fingerprinted> FingerprintOf(const Subject& subject, const artifact::Root& root,
+                                            const fingerprint::Options& options);
+
+/// Screens subjects of one root with one detector; safe to share between threads.
+class Screener {
+ public:
+  /// `detector` may be null in Mode::kVerify: integrity alone is then checked, and said to be.
+  Screener(const artifact::Root* root, const detector::Detector* detector, Mode mode, Policy policy, bool only_eligible);
+  Result Screen(const Subject& subject) const;
+
+ private:
+  const artifact::Root* root_;
+  const detector::Detector* detector_;
+  Mode mode_;
+  Policy policy_;
+  bool only_eligible_;
+};
+
+}  // namespace driftseal::screen
+
+#endif  // DRIFTSEAL_ENGINE_SCREEN_SCREEN_H_
