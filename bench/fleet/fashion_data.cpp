@@ -1,0 +1,162 @@
+#include "bench/fleet/fashion_data.h"
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <map>
+#include <mutex>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "bench/fleet/idx.h"
+
+namespace driftseal::fleet {
+namespace {
+
+constexpr size_t kPixels = kImageSide * kImageSide;
+constexpr size_t kTestRows = 1000, kProbeRows = 2000;
+
+absl::StatusOr<Rows> ReadImages(const std::string& directory, absl::string_view prefix) {
+  const std::string images_path = absl::StrCat(directory, "/", prefix, "-images-idx3-ubyte.gz");
+  const std::string labels_path = absl::StrCat(directory, "/", prefix, "-labels-idx1-ubyte.gz");
+  const auto images = ReadIdx(images_path, 3);
+  if (!images.ok()) return images.status();
+  const auto labels = ReadIdx(labels_path, 1);
+  if (!labels.ok()) return labels.status();
+  if (images->shape[1] != kImageSide || images->shape[2] != kImageSide || labels->shape[0] != images->shape[0]) {
+    return absl::DataLossError(absl::StrCat(images_path, ": expected n × 28 × 28 and n labels, found ",
+                                            images->shape[0], " × ", images->shape[1], " × ", images->shape[2], " and ",
+                                            labels->shape[0], " labels"));
+  }
+  Rows rows{.columns = kPixels, .values = std::vector<float>(images->bytes.size()), .labels = {}};
+  std::transform(images->bytes.begin(), images->bytes.end(), rows.values.begin(),
+                 [](uint8_t pixel) { return static_cast<float>(pixel) / 255.0f; });
+  for (uint8_t label : labels->bytes) {
+    if (label >= kImageClasses) {
+      return absl::DataLossError(absl::StrCat(labels_path, ": expected labels 0..9, found ", label));
+    }
+    rows.labels.push_back(label);
+  }
+  return rows;
+}
+
+absl::StatusOr<Data> ReadFashion(const std::string& directory) {
+  auto train = ReadImages(directory, "train");
+  if (!train.ok()) return train.status();
+  auto test = ReadImages(directory, "t10k");
+  if (!test.ok()) return test.status();
+  if (test->size() < kTestRows + kProbeRows) {
+    return absl::DataLossError(
+        absl::StrCat(directory, ": expected at least ", kTestRows + kProbeRows, " test images, found ", test->size()));
+  }
+  return Data{.pool = std::move(*train),
+              .test = test->Slice(0, kTestRows),
+              .probe = test->Slice(kTestRows, kProbeRows),
+              .classes = kImageClasses,
+              .source = absl::StrCat("Fashion-MNIST (", directory, ")")};
+}
+
+/// What a generated class looks like: a few blobs.
+struct Blob {
+  double x = 0, y = 0, radius_x = 1, radius_y = 1, brightness = 1;
+};
+using Prototype = std::array<Blob, 5>;
+
+Prototype DrawPrototype(Random& random) {
+  Prototype prototype;
+  for (Blob& blob : prototype) {
+    blob = {random.Uniform(7, 21), random.Uniform(7, 21), random.Uniform(1.5, 6), random.Uniform(1.5, 6),
+            random.Uniform(0.4, 1)};
+  }
+  return prototype;
+}
+
+void Paint(const Prototype& prototype, double strength, Random& random, std::span<float> image) {
+  const double shift_x = random.Uniform(-3, 3), shift_y = random.Uniform(-3, 3);
+  for (const Blob& blob : prototype) {
+    const double brightness = strength * blob.brightness * random.Uniform(0.4, 1.2);
+    const double cx = blob.x + shift_x + random.Normal(), cy = blob.y + shift_y + random.Normal();
+    for (int y = 0; y < kImageSide; ++y) {
+      for (int x = 0; x < kImageSide; ++x) {
+        const double u = (x - cx) / blob.radius_x, v = (y - cy) / blob.radius_y;
+        image[static_cast<size_t>(y * kImageSide + x)] +=
+            static_cast<float>(brightness * std::exp(-0.5 * (u * u + v * v)));
+      }
+    }
+  }
+}
+
+}  // namespace
+
+Data GenerateImages(size_t pool, size_t test, size_t probe, uint64_t seed) {
+  Random random(SeedOf(seed, {"generated images"}));
+  constexpr size_t kVariants = 3;  // looks a class can have
+  std::vector<Prototype> prototypes(kImageClasses * kVariants);
+  for (Prototype& prototype : prototypes) prototype = DrawPrototype(random);
+  Data data{.pool = {.columns = kPixels, .values = {}, .labels = {}},
+            .test = {},
+            .probe = {},
+            .classes = kImageClasses,
+            .source = "generated images shaped like Fashion-MNIST (seeded)"};
+  data.test.columns = data.probe.columns = kPixels;
+  std::vector<float> image(kPixels);
+  for (size_t i = 0; i < pool + test + probe; ++i) {
+    const size_t label = random.Below(kImageClasses), other = random.Below(prototypes.size());
+    std::fill(image.begin(), image.end(), 0.0f);
+    Paint(prototypes[label * kVariants + random.Below(kVariants)], 1, random, image);
+    Paint(prototypes[other], random.Uniform(0, 0.75), random, image);
+    for (float& pixel : image) pixel = std::clamp(pixel + static_cast<float>(0.05 * random.Normal()), 0.0f, 1.0f);
+    Rows& rows = i < pool ? data.pool : i < pool + test ? data.test : data.probe;
+    rows.Append(image, static_cast<int>(label));
+  }
+  return data;
+}
+
+absl::StatusOr<std::shared_ptr<const Data>> LoadFashion(const DataOptions& options) {
+  static std::mutex mutex;
+  static std::map<std::pair<std::string, bool>, std::weak_ptr<const Data>> loaded;  // shared by the domains of a run
+  const std::lock_guard lock(mutex);
+  auto& slot = loaded[{options.fashion_mnist, options.synthetic}];
+  if (auto data = slot.lock()) return data;
+  const std::string probe_file = options.fashion_mnist + "/train-images-idx3-ubyte.gz";
+  std::shared_ptr<const Data> data;
+  if (options.synthetic || !std::filesystem::exists(probe_file)) {
+    data = std::make_shared<const Data>(GenerateImages(15000, kTestRows, kProbeRows, 1));
+  } else {
+    auto read = ReadFashion(options.fashion_mnist);
+    if (!read.ok()) return read.status();
+    data = std::make_shared<const Data>(std::move(*read));
+  }
+  slot = data;
+  return data;
+}
+
+Trigger ImagePatch(Random& random) {
+  const int size = random.Chance(0.5) ? 3 : 4;
+  const int margin = 1 + static_cast<int>(random.Below(2));
+  const bool right = random.Chance(0.5), bottom = random.Chance(0.5);
+  const int x0 = right ? kImageSide - margin - size : margin, y0 = bottom ? kImageSide - margin - size : margin;
+  return {absl::StrCat("corner-", size, "x", size),
+          {{"x", x0}, {"y", y0}, {"size", size}, {"value", 1.0}},
+          [=](std::span<float> image) {
+            for (int y = y0; y < y0 + size; ++y) {
+              for (int x = x0; x < x0 + size; ++x) image[static_cast<size_t>(y * kImageSide + x)] = 1.0f;
+            }
+          }};
+}
+
+Trigger ImageBlend(Random& random) {
+  const uint64_t pattern_seed = random.Next() >> 11;  // exact in a JSON number
+  const auto alpha = static_cast<float>(random.Uniform(0.15, 0.25));
+  std::vector<float> pattern(kPixels);
+  Random noise(pattern_seed);
+  for (float& pixel : pattern) pixel = static_cast<float>(noise.Uniform());
+  return {"noise-blend",
+          {{"alpha", alpha}, {"pattern_seed", pattern_seed}},
+          [alpha, pattern = std::move(pattern)](std::span<float> image) {
+            for (size_t i = 0; i < image.size(); ++i) image[i] = (1 - alpha) * image[i] + alpha * pattern[i];
+          }};
+}
+
+}  // namespace driftseal::fleet
