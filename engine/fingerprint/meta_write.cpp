@@ -1,0 +1,51 @@
+#include <nlohmann/json.hpp>
+
+#include "engine/artifact/text.h"
+#include "engine/fingerprint/meta.h"
+
+namespace driftseal::fingerprint {
+namespace {
+
+using artifact::Cat;
+using Json = nlohmann::ordered_json;
+
+// Spaces before the first member, as far as the text tells; -1 for a text on one line.
+int IndentOf(std::string_view json) {
+  const size_t line = json.find('\n');
+  if (line == std::string_view::npos || line + 1 >= json.size()) return -1;
+  const size_t text = json.find_first_not_of(" \r\n", line);
+  if (text == std::string_view::npos) return -1;
+  const int spaces = static_cast<int>(text - json.rfind('\n', text) - 1);
+  return spaces > 0 && spaces <= 8 ? spaces : 2;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> WithRecordedDigests(std::string_view json, std::string_view file_name,
+                                                const std::map<std::string, artifact::Digest>& fields,
+                                                const std::map<std::string, artifact::Digest>& related,
+                                                bool overwrite) {
+  // Also bounds the depth for the parser below and makes sure that what is filled in has the right type.
+  if (const auto meta = ParseMeta(json, file_name); !meta.ok()) return meta.status();
+  Json document = Json::parse(json, nullptr, /*allow_exceptions=*/false);
+  if (!document.is_object()) return absl::InvalidArgumentError(Cat(file_name, ": expected a JSON object"));
+
+  const auto set = [overwrite](Json& object, const std::string& key, const artifact::Digest& digest) {
+    if (overwrite || !object.contains(key) || object[key].is_null()) object[key] = digest.Hex();
+  };
+  if (fields.empty() && related.empty()) return std::string(json);
+  Json& fingerprint = document["fingerprint"];
+  if (fingerprint.is_null()) fingerprint = Json::object();
+  for (const auto& [key, digest] : fields) set(fingerprint, key, digest);
+  if (!related.empty()) {
+    Json& object = fingerprint["related_sha256"];
+    if (object.is_null()) object = Json::object();
+    for (const auto& [path, digest] : related) set(object, path, digest);
+  }
+  // Paths that are not UTF-8 cannot stand in JSON; those of a meta file are.
+  std::string text = document.dump(IndentOf(json), ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
+  if (json.ends_with('\n')) text += '\n';
+  return text;
+}
+
+}  // namespace driftseal::fingerprint
