@@ -20,6 +20,7 @@
 #include "engine/detector/detector.h"
 #include "engine/screen/fleet.h"
 #include "engine/screen/screen.h"
+#include "kernels/device/device.h"
 
 namespace driftseal::app {
 namespace {
@@ -109,6 +110,17 @@ Check SameBytes(const detector::Detector& first, const detector::Detector& secon
   return {"the same seed gives the same bytes", same, artifact::Cat(bytes, " bytes, written twice and loaded")};
 }
 
+// What will compute: no GPU is no failure, a module that answers nonsense would be.
+Check Devices() {
+  const kernels::device::CudaProbe probe = kernels::device::ProbeCuda(ProgramBeside("libdriftseal_cuda.so"));
+  std::string detail = artifact::Cat(Threads({}), " CPU threads; GPU: ");
+  if (probe.devices.empty()) return {"devices", true, artifact::Cat(detail, "none (", probe.remark, ")")};
+  for (const kernels::device::CudaDevice& device : probe.devices) {
+    detail += artifact::Cat(device.name, " (sm_", device.compute_capability, ", ", device.memory_bytes >> 30, " GiB) ");
+  }
+  return {"devices", true, detail};
+}
+
 // The median column moved far out, in every column that is there.
 Check FindsOutlier(const detector::Detector& detector, const Subjects& subjects) {
   const std::string name = "a row far from its family stands out";
@@ -141,7 +153,7 @@ Check FewAlarms(const detector::Detector& detector, const Subjects& subjects) {
 }
 
 std::vector<Check> Checks(const Arguments& arguments, const Subjects& subjects) {
-  std::vector<Check> checks = {KnownDigest()};
+  std::vector<Check> checks = {Devices(), KnownDigest()};
   const std::string replay = ProgramBeside("driftseal-replay");
   std::error_code error;
   checks.push_back({"driftseal-replay is installed", fs::exists(replay, error), "beside driftseal"});

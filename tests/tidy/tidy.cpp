@@ -28,7 +28,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"engine/detector", {"engine/artifact", "kernels"}},
     {"engine/replay", {"engine/artifact", "kernels"}},
     {"engine/screen", {"engine/artifact", "engine/detector", "engine/fingerprint", "engine/store"}},
-    {"engine/app", {"engine/artifact", "engine/detector", "engine/fingerprint", "engine/screen", "engine/store"}},
+    {"engine/app", {"engine/artifact", "engine/detector", "engine/fingerprint", "engine/screen", "engine/store", "kernels"}},
     {"bench", {"engine/artifact", "engine/detector", "engine/fingerprint", "kernels"}},
 };
 
