@@ -10,9 +10,11 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "kernels/rows.h"
 
 namespace driftseal::detector {
+
+/// Key of the detector behind the families' own, which was fitted on all models (no family has this key).
+inline constexpr char kGlobalKey[] = "*";
 
 /// Which rows a detector reads: the schema's name and version, its digest and the names of its columns.
 struct SchemaId {
@@ -24,18 +26,21 @@ struct SchemaId {
 
 /// One member's word about one row; higher is more anomalous.
 struct MemberScore {
-  std::string member;    ///< "autoencoder", "forest", "svm", "mahalanobis", "knn"
-  double raw = 0;        ///< In the member's own unit (see docs/formats/detector.md).
-  double normalised = 0; ///< u = (raw − median) / (q90 − median), both out of fold on the fitting rows.
+  std::string member;  ///< "autoencoder", "forest", "svm", "mahalanobis", "knn"
+  double raw = 0;      ///< In the member's own unit (see docs/formats/detector.md).
+  /// u = (raw − median) / (q90 − median), both out of fold on the fitting rows; NaN where the detector has no such
+  /// scale for the member (imported without one, or its scores did not vary), which then has no part in the combined
+  /// score.
+  double normalised = 0;
 };
 
 /// A column that drove the score, and how far it lies from what the family shows.
 struct Driver {
-  size_t feature = 0;        ///< Column of the schema.
-  double value = 0;          ///< As in the row.
-  double median = 0;         ///< Of the family's fitting rows.
-  double robust_z = 0;       ///< (value − median) / (1.4826·MAD), signed.
-  double share = 0;          ///< Of the score that this column explains, 0..1.
+  size_t feature = 0;  ///< Column of the schema.
+  double value = 0;    ///< As in the row.
+  double median = 0;   ///< Of the family's fitting rows.
+  double robust_z = 0;  ///< (value − median) / (1.4826·MAD), signed; ± the clip bound where all models had one value.
+  double share = 0;     ///< Of the score that this column explains, 0..1.
 };
 
 enum class Basis {
@@ -46,14 +51,18 @@ enum class Basis {
 
 struct Score {
   Basis basis = Basis::kFamily;
-  std::string family;              ///< Key of the family whose calibration was used.
+  std::string family;  ///< Key of the family whose calibration was used; kGlobalKey for the global one.
   std::vector<MemberScore> members;
-  double combined = 0;             ///< S = mean of the members' u.
-  /// Conformal p-value (1 + #{i : S_i >= S}) / (n + 1) over the calibration models; absent when uncalibrated.
+  /// S = mean of the members' u, plus 3 for every column (up to 5) that departs from the one value that all fitting
+  /// rows had. NaN when no member has a u.
+  double combined = 0;
+  /// Conformal p-value (1 + #{i : S_i >= S}) / (n + 1) over the calibration models; absent when uncalibrated
+  /// (no calibration rows, a family that was not seen, or more than half of the columns missing: `remark` says which).
+  /// It is never below 1/(calibrated_on + 1).
   std::optional<double> p_value;
   size_t fitted_on = 0, calibrated_on = 0;
-  std::vector<Driver> drivers;     ///< At most 5, largest share first.
-  std::string remark;              ///< Why there is no p-value, or which columns were imputed; empty otherwise.
+  std::vector<Driver> drivers;  ///< At most 5, largest share first.
+  std::string remark;           ///< Why there is no p-value, or which columns were imputed; empty otherwise.
 };
 
 struct Guarantee {
@@ -67,14 +76,16 @@ struct FitOptions {
   int version = 1;
   uint64_t seed = 1;
   double calibration_share = 0.5;  ///< Of each family's models that calibrate instead of fitting.
-  size_t family_minimum = 20;      ///< Families with fewer models are scored by the global detector.
+  size_t family_minimum = 20;      ///< Families with fewer models are scored by the global detector; at least 8.
   std::string replay_program;      ///< driftseal-replay, which trains the autoencoders.
-  unsigned threads = 0;            ///< 0: all cores.
+  unsigned threads = 0;            ///< 0: all cores. Does not change the result.
+  /// The members to fit. Without the autoencoder no replay program is needed.
+  std::vector<std::string> members = {"autoencoder", "forest", "svm", "mahalanobis", "knn"};
 };
 
 /// One row to fit on.
 struct Sample {
-  std::string id;      ///< For messages.
+  std::string id;      ///< Unique; for messages, and it decides whether the row fits or calibrates.
   std::string family;  ///< Family key.
   std::vector<double> values;
 };
@@ -82,7 +93,8 @@ struct Sample {
 /// Fitted and calibrated, immutable, safe to share between threads.
 class Detector {
  public:
-  /// InvalidArgument / FailedPrecondition saying how many models are needed and how many there are, which column is not finite, ...
+  /// InvalidArgument / FailedPrecondition saying how many models are needed and how many there are, which column is not
+  /// finite, ...
   static absl::StatusOr<Detector> Fit(const SchemaId& schema, std::vector<Sample> samples, const FitOptions& options);
   /// From a folder with detector_state.json and detector.safetensors. Every error names the file and the field.
   static absl::StatusOr<Detector> Load(const std::string& directory);
@@ -106,8 +118,11 @@ class Detector {
 
   /// FailedPrecondition naming both when the rows' schema is not this detector's.
   absl::Status CheckSchema(const SchemaId& rows) const;
-  /// One row of schema().features.size() columns (NaN: missing).
+  /// One row of schema().features.size() columns (NaN: missing). InvalidArgument for another number of columns or an
+  /// infinite value, naming the column.
   absl::StatusOr<Score> ScoreRow(std::span<const double> row, const std::string& family) const;
+  /// Each member's word alone, normalised only where the detector can (NaN otherwise).
+  absl::StatusOr<std::vector<MemberScore>> ScoreMembers(std::span<const double> row, const std::string& family) const;
   /// With confidence 1−delta at most alpha of clean models score above the threshold (detection.md; order statistics).
   Guarantee GuaranteeFor(const std::string& family, double alpha, double delta) const;
 

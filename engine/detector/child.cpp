@@ -1,0 +1,216 @@
+#include "engine/detector/child.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "engine/artifact/text.h"
+#include "engine/replay/protocol/frame.h"
+
+namespace driftseal::detector {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using artifact::Cat;
+
+constexpr size_t kErrorTail = 2000;  ///< Bytes of standard error that go into a message.
+
+/// A file descriptor that closes itself.
+class Descriptor {
+ public:
+  Descriptor() = default;
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~Descriptor() { Close(); }
+  int get() const { return fd_; }
+  bool open() const { return fd_ >= 0; }
+  void Close() {
+    if (fd_ >= 0) close(std::exchange(fd_, -1));
+  }
+
+ private:
+  int fd_ = -1;
+};
+
+/// The engine's end and the child's end of one stream. Sockets, because writing to one whose reader is gone can be made
+/// to fail without raising SIGPIPE in a process that is not ours to change.
+struct Stream {
+  Descriptor ours, theirs;
+  static absl::StatusOr<Stream> Make() {
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return absl::ErrnoToStatus(errno, "socketpair");
+    Stream stream{Descriptor(ends[0]), Descriptor(ends[1])};
+    if (fcntl(stream.ours.get(), F_SETFL, O_NONBLOCK) != 0) return absl::ErrnoToStatus(errno, "fcntl");
+    return stream;
+  }
+};
+
+/// The running child; killed with its process group, and reaped, at the end at the latest.
+class Child {
+ public:
+  static absl::StatusOr<Child> Start(const std::string& program, const Stream& in, const Stream& out,
+                                     const Stream& error);
+  Child(Child&& other) noexcept : pid_(std::exchange(other.pid_, -1)) {}
+  Child& operator=(Child&&) = delete;
+  ~Child() {
+    if (pid_ < 0) return;
+    kill(-pid_, SIGKILL);
+    while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+    }
+  }
+  /// The wait status; nothing when the child still runs at the deadline.
+  std::optional<int> Wait(Clock::time_point deadline) {
+    int status = 0;
+    for (;;) {
+      const pid_t ended = waitpid(pid_, &status, WNOHANG);
+      if (ended == pid_) {
+        pid_ = -1;
+        return status;
+      }
+      if (ended < 0 && errno != EINTR) return std::nullopt;
+      if (Clock::now() >= deadline) return std::nullopt;
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+  }
+
+ private:
+  explicit Child(pid_t pid) : pid_(pid) {}
+  pid_t pid_;
+};
+
+absl::StatusOr<Child> Child::Start(const std::string& program, const Stream& in, const Stream& out,
+                                   const Stream& error) {
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawnattr_init(&attributes);
+  posix_spawn_file_actions_adddup2(&actions, in.theirs.get(), STDIN_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, out.theirs.get(), STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, error.theirs.get(), STDERR_FILENO);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  posix_spawnattr_setpgroup(&attributes, 0);
+
+  // One thread a job is what makes results repeatable; arenas would each reserve address space, which is limited.
+  std::vector<std::string> environment = {"LC_ALL=C", "OMP_NUM_THREADS=1", "MKL_NUM_THREADS=1", "MALLOC_ARENA_MAX=2"};
+  if (const char* path = std::getenv("LD_LIBRARY_PATH")) environment.push_back(Cat("LD_LIBRARY_PATH=", path));
+  std::vector<char*> environment_pointers;
+  for (std::string& entry : environment) environment_pointers.push_back(entry.data());
+  environment_pointers.push_back(nullptr);
+  std::string name = program;
+  std::array<char*, 2> arguments = {name.data(), nullptr};
+
+  pid_t pid = -1;
+  const int failure =
+      posix_spawn(&pid, program.c_str(), &actions, &attributes, arguments.data(), environment_pointers.data());
+  posix_spawnattr_destroy(&attributes);
+  posix_spawn_file_actions_destroy(&actions);
+  if (failure != 0) {
+    return absl::FailedPreconditionError(Cat(program, ": cannot be started: ", std::strerror(failure)));
+  }
+  return Child(pid);
+}
+
+/// Sends what the socket takes. An error is no failure: a child that stops reading will be judged by its answer.
+void Send(Descriptor& to, std::string_view& rest) {
+  const ssize_t sent = send(to.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
+  if (sent > 0) rest.remove_prefix(static_cast<size_t>(sent));
+  if (rest.empty() || (sent < 0 && errno != EAGAIN && errno != EINTR)) to.Close();
+}
+
+/// Appends what is there; closes `from` at its end.
+void Receive(Descriptor& from, std::string& into) {
+  std::array<char, 65536> buffer;
+  const ssize_t got = read(from.get(), buffer.data(), buffer.size());
+  if (got > 0) into.append(buffer.data(), static_cast<size_t>(got));
+  if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) from.Close();
+}
+
+/// Moves bytes both ways until the child has closed its output. The answer is at most a frame long.
+absl::Status Exchange(std::string_view request, Stream& in, Stream& out, Stream& error, Clock::time_point deadline,
+                      std::string& answer, std::string& error_text) {
+  while (out.ours.open()) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    if (left <= 0) return absl::DeadlineExceededError("no answer in time");
+    // A closed descriptor is -1, which poll skips.
+    std::array<pollfd, 3> polled = {pollfd{in.ours.get(), POLLOUT, 0}, pollfd{out.ours.get(), POLLIN, 0},
+                                    pollfd{error.ours.get(), POLLIN, 0}};
+    if (poll(polled.data(), polled.size(), static_cast<int>(std::min<int64_t>(left, 60000))) < 0 && errno != EINTR) {
+      return absl::ErrnoToStatus(errno, "poll");
+    }
+    if (polled[0].revents != 0) Send(in.ours, request);
+    if (polled[1].revents != 0) Receive(out.ours, answer);
+    if (polled[2].revents != 0) Receive(error.ours, error_text);
+    if (error_text.size() > 2 * kErrorTail) error_text.erase(0, error_text.size() - kErrorTail);
+    if (answer.size() > replay::kPayloadLimit + replay::kFrameHeader) {
+      return absl::ResourceExhaustedError(Cat("an answer of more than ", replay::kPayloadLimit, " bytes"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> Payload(std::string answer) {
+  if (answer.size() < replay::kFrameHeader) return absl::InternalError(Cat("answered ", answer.size(), " bytes"));
+  const auto header = std::span<const char>(answer).first<replay::kFrameHeader>();
+  const absl::StatusOr<uint64_t> length = replay::ParseFrameHeader(header);
+  if (!length.ok()) return absl::InternalError(length.status().message());
+  if (answer.size() != replay::kFrameHeader + *length) {
+    return absl::InternalError(
+        Cat("answered ", answer.size() - replay::kFrameHeader, " bytes, announced as ", *length));
+  }
+  answer.erase(0, replay::kFrameHeader);
+  return answer;
+}
+
+std::string Ending(int status) {
+  if (WIFSIGNALED(status)) return Cat("was ended by signal ", WTERMSIG(status), " (", strsignal(WTERMSIG(status)), ")");
+  return Cat("ended with exit code ", WEXITSTATUS(status));
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> CallReplay(const std::string& program, std::string_view request,
+                                       std::chrono::milliseconds timeout) {
+  const auto deadline = Clock::now() + timeout;
+  absl::StatusOr<Stream> in = Stream::Make(), out = Stream::Make(), error = Stream::Make();
+  for (const auto* stream : {&in, &out, &error}) {
+    if (!stream->ok()) return stream->status();
+  }
+  absl::StatusOr<Child> child = Child::Start(program, *in, *out, *error);
+  if (!child.ok()) return child.status();
+  for (Stream* stream : {&*in, &*out, &*error}) stream->theirs.Close();
+
+  const auto header = replay::FrameHeader(request.size());
+  const std::string bytes = Cat(std::string_view(header.data(), header.size()), request);
+  std::string answer, error_text;
+  absl::Status status = Exchange(bytes, *in, *out, *error, deadline, answer, error_text);
+  const std::optional<int> ending = status.ok() ? child->Wait(deadline) : std::nullopt;
+  const std::string said = error_text.empty() ? "" : Cat("; it said: ", artifact::Quoted(error_text));
+  if (status.ok() && !ending) status = absl::DeadlineExceededError("it answered, but did not end in time");
+  if (status.ok() && (!WIFEXITED(*ending) || WEXITSTATUS(*ending) != 0)) status = absl::InternalError(Ending(*ending));
+  absl::StatusOr<std::string> payload = status.ok() ? Payload(std::move(answer)) : status;
+  if (!payload.ok()) {
+    return absl::Status(payload.status().code(), Cat(program, ": ", std::string(payload.status().message()), said));
+  }
+  return payload;
+}
+
+}  // namespace driftseal::detector

@@ -1,0 +1,130 @@
+#include "engine/detector/detector.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/detector/score.h"
+#include "engine/detector/state.h"
+
+namespace driftseal::detector {
+namespace {
+
+template <class Entry>
+const Entry* Find(const std::vector<Entry>& entries, const std::string& key) {
+  const auto found = std::lower_bound(entries.begin(), entries.end(), key,
+                                      [](const Entry& entry, const std::string& k) { return entry.key < k; });
+  return found != entries.end() && found->key == key ? &*found : nullptr;
+}
+
+/// The detector for a family, and on what grounds.
+struct Choice {
+  const FamilyDetector* detector;
+  Basis basis;
+};
+
+absl::StatusOr<Choice> Choose(const DetectorState& state, const std::string& family) {
+  if (const FamilyDetector* own = state.FindFamily(family)) return Choice{own, Basis::kFamily};
+  if (!state.global) {
+    return absl::NotFoundError(absl::StrCat("detector ", state.name, "@", state.version, " has none for family ",
+                                            family, " and no global one"));
+  }
+  return Choice{&*state.global, state.FindSmall(family) != nullptr ? Basis::kGlobal : Basis::kUnseenFamily};
+}
+
+absl::Status CheckRow(const SchemaId& schema, std::span<const double> row) {
+  if (row.size() != schema.features.size()) {
+    return absl::InvalidArgumentError(absl::StrCat("a row of ", row.size(), " columns; schema ", schema.name,
+                                                   " version ", schema.version, " has ", schema.features.size()));
+  }
+  for (size_t c = 0; c < row.size(); ++c) {
+    if (std::isinf(row[c])) {
+      return absl::InvalidArgumentError(absl::StrCat("column ", schema.features[c], " is infinite"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+const FamilyDetector* DetectorState::FindFamily(const std::string& key) const { return Find(families, key); }
+const SmallFamily* DetectorState::FindSmall(const std::string& key) const { return Find(small, key); }
+
+struct Detector::State : DetectorState {};
+
+Detector::Detector(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Detector::Detector(Detector&&) noexcept = default;
+Detector& Detector::operator=(Detector&&) noexcept = default;
+Detector::~Detector() = default;
+
+absl::StatusOr<Detector> Detector::Fit(const SchemaId& schema, std::vector<Sample> samples, const FitOptions& options) {
+  absl::StatusOr<DetectorState> state = FitState(schema, std::move(samples), options);
+  if (!state.ok()) return state.status();
+  return Detector(std::make_unique<State>(State{*std::move(state)}));
+}
+
+absl::StatusOr<Detector> Detector::Load(const std::string& directory) {
+  absl::StatusOr<DetectorState> state = LoadState(directory);
+  if (!state.ok()) return state.status();
+  return Detector(std::make_unique<State>(State{*std::move(state)}));
+}
+
+absl::Status Detector::Save(const std::string& directory) const { return SaveState(*state_, directory); }
+
+const std::string& Detector::name() const { return state_->name; }
+int Detector::version() const { return state_->version; }
+const SchemaId& Detector::schema() const { return state_->schema; }
+
+std::vector<Detector::FamilySummary> Detector::families() const {
+  std::vector<FamilySummary> summaries;
+  const auto add = [&](const FamilyDetector& detector) {
+    summaries.push_back(
+        {detector.key, detector.fitted_on, detector.calibration.size(), detector.scaler.columns.size(), true});
+  };
+  for (const FamilyDetector& family : state_->families) add(family);
+  const size_t global_columns = state_->global ? state_->global->scaler.columns.size() : 0;
+  for (const SmallFamily& small : state_->small)
+    summaries.push_back({small.key, small.models, 0, global_columns, false});
+  if (state_->global) add(*state_->global);
+  return summaries;
+}
+
+absl::Status Detector::CheckSchema(const SchemaId& rows) const {
+  const SchemaId& own = state_->schema;
+  if (rows.name == own.name && rows.version == own.version && rows.digest == own.digest &&
+      rows.features == own.features) {
+    return absl::OkStatus();
+  }
+  const auto describe = [](const SchemaId& schema) {
+    return absl::StrCat(schema.name, " version ", schema.version, " (", schema.features.size(), " columns, digest ",
+                        schema.digest.substr(0, 12), ")");
+  };
+  return absl::FailedPreconditionError(absl::StrCat("detector ", name(), "@", version(), " reads rows of schema ",
+                                                    describe(own), "; these are of ", describe(rows)));
+}
+
+absl::StatusOr<Score> Detector::ScoreRow(std::span<const double> row, const std::string& family) const {
+  if (absl::Status status = CheckRow(state_->schema, row); !status.ok()) return status;
+  const absl::StatusOr<Choice> choice = Choose(*state_, family);
+  if (!choice.ok()) return choice.status();
+  return ScoreWith(*state_, *choice->detector, choice->basis, row, family);
+}
+
+absl::StatusOr<std::vector<MemberScore>> Detector::ScoreMembers(std::span<const double> row,
+                                                                const std::string& family) const {
+  if (absl::Status status = CheckRow(state_->schema, row); !status.ok()) return status;
+  const absl::StatusOr<Choice> choice = Choose(*state_, family);
+  if (!choice.ok()) return choice.status();
+  const FamilyDetector& detector = *choice->detector;
+  return MemberScores(detector, ScoreScaled(detector.members, Scale(detector.scaler, row).values));
+}
+
+Guarantee Detector::GuaranteeFor(const std::string& family, double alpha, double delta) const {
+  const absl::StatusOr<Choice> choice = Choose(*state_, family);
+  const bool calibrated = choice.ok() && choice->basis != Basis::kUnseenFamily;
+  return OrderStatisticGuarantee(
+      calibrated ? std::span<const double>(choice->detector->calibration) : std::span<const double>(), alpha, delta);
+}
+
+}  // namespace driftseal::detector

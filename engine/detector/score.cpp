@@ -1,0 +1,159 @@
+#include "engine/detector/score.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "absl/strings/str_cat.h"
+
+namespace driftseal::detector {
+namespace {
+
+constexpr size_t kMostDrivers = 5, kMostNames = 5;
+
+/// How much of the members' word each scaled column accounts for: its part of the Mahalanobis distance, the member that
+/// is a sum over columns (negative parts, of columns that explain another one's distance, count as none); z² without
+/// one.
+std::vector<double> ColumnWeights(const FamilyDetector& detector, const ScaledRow& row) {
+  std::vector<double> weights(row.values.size());
+  if (detector.members.mahalanobis) {
+    kernels::mahalanobis::ContributionsReference(*detector.members.mahalanobis, row.values.data(), weights);
+  } else {
+    for (size_t c = 0; c < weights.size(); ++c) weights[c] = row.values[c] * row.values[c];
+  }
+  double sum = 0;
+  for (double& weight : weights) sum += weight = std::isfinite(weight) ? std::max(weight, 0.0) : 0;
+  for (double& weight : weights) weight = sum > 0 ? weight / sum : 0;
+  return weights;
+}
+
+std::vector<Driver> FindDrivers(const FamilyDetector& detector, const ScaledRow& scaled, std::span<const double> row,
+                                double combined) {
+  const Scaler& scaler = detector.scaler;
+  const double departures = kDepartureScore * static_cast<double>(std::min(scaled.departed.size(), kMostDepartures));
+  const double of_members = std::isfinite(combined) ? std::max(combined - departures, 0.0) : 1;
+  const double total = of_members + departures;
+  std::vector<Driver> drivers;
+  for (uint32_t index : scaled.departed) {
+    const ConstantColumn& constant = scaler.constants[index];
+    const double value = row[constant.feature], z = std::copysign(scaler.clip.value_or(kClip), value - constant.value);
+    drivers.push_back(
+        {constant.feature, value, constant.value, z, departures / total / static_cast<double>(scaled.departed.size())});
+  }
+  const std::vector<double> weights = ColumnWeights(detector, scaled);
+  const double members_share = total > 0 ? of_members / total : 1;
+  for (size_t c = 0; c < weights.size(); ++c) {
+    const Column& column = scaler.columns[c];
+    const double value = row[column.feature];
+    if (!(weights[c] > 0) || std::isnan(value)) continue;
+    const double z = (value - column.centre) / column.scale;
+    drivers.push_back({column.feature, value, column.centre, z, members_share * weights[c]});
+  }
+  const size_t kept = std::min(drivers.size(), kMostDrivers);
+  std::partial_sort(
+      drivers.begin(), drivers.begin() + static_cast<std::ptrdiff_t>(kept), drivers.end(),
+      [](const Driver& a, const Driver& b) { return a.share != b.share ? a.share > b.share : a.feature < b.feature; });
+  drivers.resize(kept);
+  return drivers;
+}
+
+/// "a, b, c and 4 more"
+template <class Indices, class FeatureOf>
+std::string Names(const SchemaId& schema, const Indices& indices, const FeatureOf& feature_of) {
+  std::string names;
+  for (size_t i = 0; i < std::min(indices.size(), kMostNames); ++i) {
+    absl::StrAppend(&names, i > 0 ? ", " : "", schema.features[feature_of(indices[i])]);
+  }
+  if (indices.size() > kMostNames) absl::StrAppend(&names, " and ", indices.size() - kMostNames, " more");
+  return names;
+}
+
+void AddSentence(std::string& remark, const std::string& sentence) {
+  if (!remark.empty()) remark += "; ";
+  remark += sentence;
+}
+
+/// Why no p-value can be given; empty when one can.
+std::string WhyUncalibrated(const DetectorState& state, const FamilyDetector& detector, const Score& score,
+                            bool mostly_missing) {
+  if (std::isnan(score.combined)) return "uncalibrated: no member has a scale to be combined on";
+  if (detector.calibration.empty()) {
+    return state.origin == "driftseal" ? "uncalibrated: no models were kept for calibration"
+                                       : "uncalibrated: imported without calibration rows";
+  }
+  if (mostly_missing) return "uncalibrated: more than half of the detector's columns are missing";
+  if (score.basis == Basis::kUnseenFamily) {
+    return "uncalibrated: no model of this family was there when the detector was fitted";
+  }
+  return "";
+}
+
+std::string Remark(const DetectorState& state, const FamilyDetector& detector, const ScaledRow& scaled,
+                   const std::string& family, const std::string& uncalibrated) {
+  const Scaler& scaler = detector.scaler;
+  std::string remark = uncalibrated;
+  if (const SmallFamily* small = state.FindSmall(family)) {
+    AddSentence(remark, absl::StrCat("scored by the detector over all families: ", small->reason));
+  }
+  if (!scaled.imputed.empty()) {
+    AddSentence(remark, absl::StrCat(scaled.imputed.size(), " of ", scaler.columns.size(),
+                                     " columns are missing and were taken to be at the median: ",
+                                     Names(state.schema, scaled.imputed,
+                                           [&](uint32_t c) { return scaler.columns[c].feature; })));
+  }
+  if (!scaled.departed.empty()) {
+    AddSentence(remark,
+                absl::StrCat(scaled.departed.size(), " columns depart from the one value that all ", detector.fitted_on,
+                             " fitted models have: ", Names(state.schema, scaled.departed, [&](uint32_t c) {
+                               return scaler.constants[c].feature;
+                             })));
+  }
+  return remark;
+}
+
+}  // namespace
+
+double Combine(const FamilyDetector& detector, const RawScores& raw, size_t departures) {
+  double sum = 0;
+  size_t members = 0;
+  for (size_t m = 0; m < raw.size(); ++m) {
+    if (!detector.members.Has(m) || !detector.normalisers[m]) continue;
+    sum += detector.normalisers[m]->Apply(raw[m]);
+    ++members;
+  }
+  if (members == 0) return std::numeric_limits<double>::quiet_NaN();
+  return sum / static_cast<double>(members) +
+         kDepartureScore * static_cast<double>(std::min(departures, kMostDepartures));
+}
+
+std::vector<MemberScore> MemberScores(const FamilyDetector& detector, const RawScores& raw) {
+  std::vector<MemberScore> scores;
+  scores.reserve(raw.size());
+  for (size_t m = 0; m < raw.size(); ++m) {
+    if (!detector.members.Has(m)) continue;
+    const auto& normaliser = detector.normalisers[m];
+    scores.push_back({std::string(kMemberNames[m]), raw[m],
+                      normaliser ? normaliser->Apply(raw[m]) : std::numeric_limits<double>::quiet_NaN()});
+  }
+  return scores;
+}
+
+Score ScoreWith(const DetectorState& state, const FamilyDetector& detector, Basis basis, std::span<const double> row,
+                const std::string& family) {
+  const ScaledRow scaled = Scale(detector.scaler, row);
+  const RawScores raw = ScoreScaled(detector.members, scaled.values);
+  Score score;
+  score.basis = basis;
+  score.family = detector.key;
+  score.members = MemberScores(detector, raw);
+  score.combined = Combine(detector, raw, scaled.departed.size());
+  score.fitted_on = detector.fitted_on;
+  score.calibrated_on = detector.calibration.size();
+  const std::string uncalibrated = WhyUncalibrated(state, detector, score, MostlyMissing(detector.scaler, scaled));
+  if (uncalibrated.empty()) score.p_value = ConformalP(detector.calibration, score.combined);
+  score.drivers = FindDrivers(detector, scaled, row, score.combined);
+  score.remark = Remark(state, detector, scaled, family, uncalibrated);
+  return score;
+}
+
+}  // namespace driftseal::detector

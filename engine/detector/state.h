@@ -1,0 +1,72 @@
+#ifndef DRIFTSEAL_ENGINE_DETECTOR_STATE_H_
+#define DRIFTSEAL_ENGINE_DETECTOR_STATE_H_
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/detector/calibration.h"
+#include "engine/detector/detector.h"
+#include "engine/detector/scaling.h"
+#include "kernels/ensemble/ensemble.h"
+
+// What a Detector is made of; docs/formats/detector.md is the same on disk.
+namespace driftseal::detector {
+
+/// Names of the members in the order of kernels::ensemble::Member.
+inline constexpr std::array<std::string_view, kernels::ensemble::kMembers> kMemberNames = {"autoencoder", "forest",
+                                                                                           "svm", "mahalanobis", "knn"};
+
+/// The members that a detector has.
+struct MemberSet {
+  std::optional<kernels::autoencoder::Network> autoencoder;
+  std::optional<kernels::forest::Forest> forest;
+  std::optional<kernels::svm::Svm> svm;
+  std::optional<kernels::mahalanobis::Mahalanobis> mahalanobis;
+  std::optional<kernels::neighbours::Neighbours> neighbours;
+
+  kernels::ensemble::Members View() const;
+  bool Has(size_t member) const;
+};
+
+/// Fitted on one family, or on all of them.
+struct FamilyDetector {
+  std::string key;  ///< kGlobalKey for the one that was fitted on all.
+  size_t fitted_on = 0;
+  Scaler scaler;
+  MemberSet members;
+  std::array<std::optional<Normaliser>, kernels::ensemble::kMembers> normalisers;
+  std::vector<double> calibration;  ///< Combined scores of the calibration rows, ascending.
+};
+
+/// A family that had models when the detector was fitted, but no detector of its own.
+struct SmallFamily {
+  std::string key;
+  size_t models = 0;
+  std::string reason;
+};
+
+struct DetectorState {
+  std::string name;
+  int version = 0;
+  SchemaId schema;
+  std::string origin;                    ///< Who made it: "driftseal", or what it was imported from.
+  uint64_t seed = 0;                     ///< Of the fit; 0 for an import.
+  std::vector<FamilyDetector> families;  ///< Ascending by key.
+  std::vector<SmallFamily> small;        ///< Ascending by key.
+  std::optional<FamilyDetector> global;
+
+  const FamilyDetector* FindFamily(const std::string& key) const;
+  const SmallFamily* FindSmall(const std::string& key) const;
+};
+
+absl::StatusOr<DetectorState> FitState(const SchemaId& schema, std::vector<Sample> samples, const FitOptions& options);
+absl::StatusOr<DetectorState> LoadState(const std::string& directory);
+absl::Status SaveState(const DetectorState& state, const std::string& directory);
+
+}  // namespace driftseal::detector
+
+#endif  // DRIFTSEAL_ENGINE_DETECTOR_STATE_H_
