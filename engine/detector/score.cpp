@@ -45,7 +45,7 @@ std::vector<Driver> FindDrivers(const FamilyDetector& detector, const ScaledRow&
   for (size_t c = 0; c < weights.size(); ++c) {
     const Column& column = scaler.columns[c];
     const double value = row[column.feature];
-    if (!(weights[c] > 0) || std::isnan(value)) continue;
+    if (!(weights[c] * members_share > 0) || std::isnan(value)) continue;
     const double z = (value - column.centre) / column.scale;
     drivers.push_back({column.feature, value, column.centre, z, members_share * weights[c]});
   }
@@ -102,11 +102,10 @@ std::string Remark(const DetectorState& state, const FamilyDetector& detector, c
                                            [&](uint32_t c) { return scaler.columns[c].feature; })));
   }
   if (!scaled.departed.empty()) {
-    AddSentence(remark,
-                absl::StrCat(scaled.departed.size(), " columns depart from the one value that all ", detector.fitted_on,
-                             " fitted models have: ", Names(state.schema, scaled.departed, [&](uint32_t c) {
-                               return scaler.constants[c].feature;
-                             })));
+    AddSentence(remark, absl::StrCat("departures from the one value that all ", detector.fitted_on,
+                                     " fitted models have: ", Names(state.schema, scaled.departed, [&](uint32_t c) {
+                                       return scaler.constants[c].feature;
+                                     })));
   }
   return remark;
 }
