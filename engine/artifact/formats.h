@@ -16,6 +16,11 @@
 namespace driftseal::artifact {
 
 absl::StatusOr<TensorTable> ReadSafetensors(const Source& source);
+/// Archives of torch.save (state_dicts, checkpoints, tensors) and of torch.jit.save. Unimplemented, saying what it
+/// looks like, for other zip archives.
+absl::StatusOr<TensorTable> ReadTorchZip(const Source& source);
+absl::StatusOr<Booster> ReadXgboostJson(const Source& source);
+absl::StatusOr<Booster> ReadXgboostUbj(const Source& source);
 
 /// product(shape) × DTypeBytes(type), or nothing when it exceeds kMaxTensorBytes. A shape with a 0 in it has 0 bytes.
 std::optional<uint64_t> TensorBytes(std::span<const uint64_t> shape, DType type);

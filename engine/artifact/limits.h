@@ -8,7 +8,7 @@
 // file can cause within a small multiple of its own size plus a constant (docs/formats/model-files.md).
 namespace driftseal::artifact {
 
-inline constexpr uint64_t kMaxTensors = 1u << 18;
+inline constexpr uint64_t kMaxTensors = 1u << 17;
 inline constexpr size_t kMaxRank = 32;
 inline constexpr size_t kMaxNameBytes = 4096;
 inline constexpr uint64_t kMaxNameBytesTotal = 64u << 20;  ///< Of all tensor names of a file together.

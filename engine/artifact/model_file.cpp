@@ -100,16 +100,26 @@ absl::StatusOr<ModelFile> ReadModelFile(const Source& source) {
   absl::StatusOr<Format> format = DetectFormat(source);
   if (!format.ok()) return format.status();
   ModelFile model{.format = *format, .content = {}};
+  const auto keep = [&model](auto content) {
+    if (content.ok()) model.content = *std::move(content);
+    return content.status();
+  };
+  absl::Status read;
   switch (*format) {
-    case Format::kSafetensors: {
-      absl::StatusOr<TensorTable> table = ReadSafetensors(source);
-      if (!table.ok()) return table.status();
-      model.content = *std::move(table);
+    case Format::kSafetensors:
+      read = keep(ReadSafetensors(source));
       break;
-    }
-    default:
-      return absl::UnimplementedError(Cat(source.name(), ": ", std::string(FormatName(*format))));
+    case Format::kTorchZip:
+      read = keep(ReadTorchZip(source));
+      break;
+    case Format::kXgboostJson:
+      read = keep(ReadXgboostJson(source));
+      break;
+    case Format::kXgboostUbj:
+      read = keep(ReadXgboostUbj(source));
+      break;
   }
+  if (!read.ok()) return read;
   if (absl::Status status = source.CheckUnchanged(); !status.ok()) return status;
   return model;
 }

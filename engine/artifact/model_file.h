@@ -87,7 +87,13 @@ struct ModelFile {
 absl::StatusOr<Format> DetectFormat(const Source& source);
 absl::StatusOr<ModelFile> ReadModelFile(const Source& source);
 
-/// A tensor's elements as float32 in row-major order (strides resolved). At most `limit` elements: ResourceExhausted.
+/// Checks the checksums that a format keeps of its own parts, which its loaders ignore: the CRC-32 of every stored
+/// member of a torch zip archive (the whole file is read). InvalidArgument naming the member whose bytes were changed
+/// without it. OK for formats without checksums.
+absl::Status VerifyChecksums(const Source& source);
+
+/// A tensor's elements as float32 in row-major order (strides resolved): integers and F64 rounded to
+/// the nearest float, BOOL as 0 and 1, C64 as its magnitude. At most `limit` elements: ResourceExhausted.
 absl::Status ReadTensor(const Source& source, const TensorInfo& tensor, uint64_t limit, std::vector<float>& out);
 
 /// SHA-256 over format-independent structure: names, shapes and types of the tensors in sorted order of their names;
