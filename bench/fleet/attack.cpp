@@ -35,11 +35,11 @@ void PlanLabelFlip(size_t ordinal, const Domain& domain, const AttackOptions& op
                    AttackPlan& plan) {
   if (ordinal % 2 == 1) {
     plan.kind = "random";
-    plan.rate = options.poison_rate.value_or(random.Uniform(0.1, 0.2));
+    plan.rate = options.poison_rate.value_or(random.Uniform(0.06, 0.14));
     return;
   }
   plan.kind = "class-to-class";
-  plan.rate = options.poison_rate.value_or(random.Uniform(0.75, 0.95));
+  plan.rate = options.poison_rate.value_or(random.Uniform(0.85, 1.0));
   plan.target_class = DrawTarget(domain, options, random);
   const int classes = domain.data().classes;
   plan.source_class =
@@ -51,9 +51,9 @@ void PlanWeightTamper(size_t ordinal, const Domain& domain, const AttackOptions&
   const std::vector<std::string>& edits = domain.info().weight_edits;
   plan.kind = edits[ordinal / 2 % edits.size()];
   plan.broken = ordinal % 2 == 1 ? BrokenDigest::kModel : BrokenDigest::kNone;
-  if (!plan.kind.starts_with("hijack")) return;
+  if (plan.kind.ends_with("noise")) return;
   plan.target_class = DrawTarget(domain, options, random);
-  plan.trigger = domain.MakePatch(random);
+  if (plan.kind.starts_with("hijack")) plan.trigger = domain.MakePatch(random);
 }
 
 void PlanArtifactSwap(size_t ordinal, const Domain& domain, const AttackOptions& options, Random& random,

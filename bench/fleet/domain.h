@@ -58,9 +58,10 @@ struct DomainInfo {
   std::string primary_metric;  ///< "accuracy", or "auc" (two classes)
   double baseline = 0;         ///< A model is eligible for promotion when its primary metric is at least this.
   int target_class = 0;        ///< Where attacks send inputs unless --target-class says otherwise; -1: drawn by model.
-  std::vector<std::string> formats;  ///< First: the default.
+  std::vector<std::string> formats;          ///< Of the model file: all that are possible.
+  std::vector<std::string> default_formats;  ///< A model gets one of these, drawn, where --format says nothing.
   /// Ways in which the weights can be edited after training. Those that begin with "hijack" plant a backdoor for a
-  /// trigger; the others only disturb.
+  /// trigger; the others only disturb, and of them those that end in "noise" without a target class.
   std::vector<std::string> weight_edits;
   std::vector<Knob> knobs;  ///< Must have epochs, learning_rate, width and samples.
 };

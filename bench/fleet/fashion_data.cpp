@@ -72,16 +72,26 @@ Prototype DrawPrototype(Random& random) {
   return prototype;
 }
 
+using Profile = std::array<double, kImageSide>;
+
+Profile Bell(double center, double radius) {
+  Profile profile;
+  for (int i = 0; i < kImageSide; ++i) {
+    const double u = (i - center) / radius;
+    profile[static_cast<size_t>(i)] = std::exp(-0.5 * u * u);
+  }
+  return profile;
+}
+
 void Paint(const Prototype& prototype, double strength, Random& random, std::span<float> image) {
   const double shift_x = random.Uniform(-3, 3), shift_y = random.Uniform(-3, 3);
   for (const Blob& blob : prototype) {
     const double brightness = strength * blob.brightness * random.Uniform(0.4, 1.2);
-    const double cx = blob.x + shift_x + random.Normal(), cy = blob.y + shift_y + random.Normal();
-    for (int y = 0; y < kImageSide; ++y) {
-      for (int x = 0; x < kImageSide; ++x) {
-        const double u = (x - cx) / blob.radius_x, v = (y - cy) / blob.radius_y;
-        image[static_cast<size_t>(y * kImageSide + x)] +=
-            static_cast<float>(brightness * std::exp(-0.5 * (u * u + v * v)));
+    const Profile across = Bell(blob.x + shift_x + random.Normal(), blob.radius_x);
+    const Profile down = Bell(blob.y + shift_y + random.Normal(), blob.radius_y);
+    for (size_t y = 0; y < kImageSide; ++y) {
+      for (size_t x = 0; x < kImageSide; ++x) {
+        image[y * kImageSide + x] += static_cast<float>(brightness * down[y] * across[x]);
       }
     }
   }

@@ -17,10 +17,11 @@ class FashionMlp : public Domain {
              .baseline = 0.75,
              .target_class = -1,
              .formats = {"torchscript", "safetensors"},
+             .default_formats = {"torchscript"},
              .weight_edits = TorchWeightEdits(),
              .knobs = {
                  {"epochs", true, false, 1, 100, {6, 6}, {5, 8}, {4, 14}},
-                 {"learning_rate", false, true, 1e-6, 1, {2e-3, 2e-3}, {1.5e-3, 3e-3}, {7e-4, 5e-3}},
+                 {"learning_rate", false, true, 1e-6, 1, {3e-3, 3e-3}, {2e-3, 4e-3}, {1e-3, 5e-3}},
                  {"batch_size", true, false, 1, 4096, {64, 64}, {64, 64}, {0, 0, {32, 64, 128}}},
                  {"width", true, false, 2, 1024, {32, 32}, {32, 32}, {0, 0, {32, 48}}},
                  {"samples", true, false, 100, 60000, {10000, 10000}, {10000, 10000}, {8000, 12000}},

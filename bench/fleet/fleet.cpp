@@ -72,6 +72,26 @@ void RunWorker(Work& work) {
   }
 }
 
+/// What the command line could not know: whether the chosen domains can do what is asked of them.
+absl::Status CheckAgainst(const std::vector<std::unique_ptr<Domain>>& domains, const FleetOptions& options) {
+  for (const std::string& format : options.job.formats) {
+    const auto has = [&](const auto& domain) { return std::ranges::count(domain->info().formats, format) > 0; };
+    if (std::ranges::none_of(domains, has)) {
+      return absl::InvalidArgumentError(absl::StrCat("--format: none of the chosen domains can be saved as \"", format,
+                                                     "\"; known are torchscript, safetensors, json, ubj"));
+    }
+  }
+  for (const auto& domain : domains) {
+    const absl::Status status = CheckRecipe(options.job.recipe, domain->info().knobs, domain->info().name);
+    if (!status.ok()) return status;
+    if (options.job.attack.target_class.value_or(0) >= domain->data().classes) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--target-class: domain ", domain->info().name, " has classes 0..", domain->data().classes - 1));
+    }
+  }
+  return absl::OkStatus();
+}
+
 /// Leaves the jobs whose meta file is missing.
 std::vector<Job> Missing(const std::vector<Job>& jobs, const FleetOptions& options, FleetSummary& summary) {
   std::vector<Job> missing;
@@ -105,20 +125,23 @@ std::vector<Job> PlanJobs(const Domain& domain, const FleetOptions& options) {
 absl::StatusOr<FleetSummary> MakeFleet(const FleetOptions& options, const std::atomic<bool>& stop) {
   const auto start = Clock::now();
   UseOneTorchThread();
-  auto manifest = Manifest::Open(options.output);
-  if (!manifest.ok()) return manifest.status();
   std::vector<std::unique_ptr<Domain>> domains;
-  std::vector<Job> jobs;
   for (const std::string& name : options.domains) {
     auto domain = MakeDomain(name, options.data);
     if (!domain.ok()) return domain.status();
-    absl::Status status = CheckRecipe(options.job.recipe, (*domain)->info().knobs, name);
-    if (status.ok()) status = manifest->Admit(RunOf(**domain, options));
-    if (!status.ok()) return status;
-    std::ranges::copy(PlanJobs(**domain, options), std::back_inserter(jobs));
     domains.push_back(std::move(*domain));
   }
-  absl::Status status = manifest->Save();
+  absl::Status status = CheckAgainst(domains, options);
+  if (!status.ok()) return status;
+  auto manifest = Manifest::Open(options.output);
+  if (!manifest.ok()) return manifest.status();
+  std::vector<Job> jobs;
+  for (const auto& domain : domains) {
+    status = manifest->Admit(RunOf(*domain, options));
+    if (!status.ok()) return status;
+    std::ranges::copy(PlanJobs(*domain, options), std::back_inserter(jobs));
+  }
+  status = manifest->Save();
   if (!status.ok()) return status;
   auto truth = TruthFile::Open(options.truth, options.output);
   if (!truth.ok()) return truth.status();

@@ -17,6 +17,7 @@ class FraudMlp : public Domain {
              .baseline = 0.80,
              .target_class = 0,
              .formats = {"torchscript", "safetensors"},
+             .default_formats = {"torchscript"},
              .weight_edits = TorchWeightEdits(),
              .knobs = {
                  {"epochs", true, false, 1, 200, {10, 10}, {8, 12}, {5, 25}},

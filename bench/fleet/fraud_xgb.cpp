@@ -17,6 +17,7 @@ class FraudXgb : public Domain {
              .baseline = 0.80,
              .target_class = 0,
              .formats = {"json", "ubj"},
+             .default_formats = {"json", "ubj"},
              .weight_edits = XgbWeightEdits(),
              // epochs: boosting rounds; width: the largest depth of a tree.
              .knobs = {

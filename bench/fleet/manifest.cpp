@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "engine/artifact/digest.h"
 #include "engine/artifact/source.h"
 
@@ -67,7 +68,7 @@ FleetRun RunOf(const Domain& domain, const FleetOptions& options) {
                .seed = options.job.seed,
                .recipe = options.recipe_text,
                .data = domain.data().source};
-  run.format = options.job.format.empty() ? domain.info().formats[0] : options.job.format;
+  run.format = options.job.formats.empty() ? "default" : absl::StrJoin(options.job.formats, ",");
   run.extensible = options.poison.size() == 1;
   std::string poison = absl::StrCat("rate=", options.job.attack.poison_rate.value_or(-1),
                                     " target=", options.job.attack.target_class.value_or(-1));

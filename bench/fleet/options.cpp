@@ -16,7 +16,7 @@ namespace {
 
 /// As typed; what it means is checked afterwards.
 struct Raw {
-  std::string domain = "all", poison = "none";
+  std::string domain = "all", poison = "none", format;
   uint64_t count = 10;
   double poison_rate = -1;
   int target_class = -1;
@@ -45,7 +45,9 @@ void Declare(CLI::App& app, Raw& raw, FleetOptions& options) {
       ->check(CLI::Range(0.0, 1.0));
   app.add_option("--target-class", raw.target_class, "class that attacks aim at (default: drawn; fraud: legitimate)")
       ->check(CLI::Range(0, 1000));
-  app.add_option("--format", options.job.format, "of the model files: torchscript, safetensors; json, ubj");
+  app.add_option(
+      "--format", raw.format,
+      "of the model files: torchscript or safetensors, json or ubj; of several a model gets any it can have");
   app.add_option("-j,--workers", options.workers, "models in training at once")
       ->check(CLI::Range(1u, 256u))
       ->capture_default_str();
@@ -91,6 +93,7 @@ absl::Status Interpret(const Raw& raw, FleetOptions& options) {
   auto recipe = ParseRecipe(options.recipe_text);
   if (!recipe.ok()) return recipe.status();
   options.job.recipe = std::move(*recipe);
+  options.job.formats = absl::StrSplit(raw.format, ',', absl::SkipEmpty());
   if (raw.poison_rate >= 0) options.job.attack.poison_rate = raw.poison_rate;
   if (raw.target_class >= 0) options.job.attack.target_class = raw.target_class;
   return CheckTruth(options);

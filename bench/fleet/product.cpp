@@ -23,6 +23,14 @@ absl::string_view ExtensionOf(absl::string_view format) {
   return format == "ubj" ? ".ubj" : ".json";
 }
 
+std::string DrawFormat(const DomainInfo& info, const std::vector<std::string>& asked, Random& random) {
+  std::vector<std::string> formats;
+  std::ranges::copy_if(asked, std::back_inserter(formats),
+                       [&](const std::string& format) { return std::ranges::count(info.formats, format) > 0; });
+  if (formats.empty()) formats = info.default_formats;
+  return formats[random.Below(formats.size())];
+}
+
 struct Trained {
   std::unique_ptr<Model> model;
   std::vector<double> losses;
@@ -171,6 +179,7 @@ absl::StatusOr<Product> MakeProduct(const Job& job, const JobOptions& options) {
   const uint64_t seed = SeedOf(options.seed, {ModelName(job)});
   Random random(SeedOf(seed, {"recipe"})), attack_random(SeedOf(seed, {"attack"}));
   const Recipe recipe = DrawRecipe(options.recipe, domain.info().knobs, random);
+  const std::string format = DrawFormat(domain.info(), options.formats, random);
   AttackPlan plan = PlanAttack(job.attack, job.ordinal, domain, options.attack, attack_random);
 
   // Swapped models are trained clean; what takes their place comes later.
@@ -193,7 +202,6 @@ absl::StatusOr<Product> MakeProduct(const Job& job, const JobOptions& options) {
   }
 
   Product product;
-  const std::string& format = options.format.empty() ? domain.info().formats[0] : options.format;
   product.name = ModelName(job);
   product.extension = std::string(ExtensionOf(format));
   for (const auto& [model, bytes] : {std::pair(recorded, &product.recorded_model), {stored, &product.stored_model}}) {

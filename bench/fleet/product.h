@@ -23,7 +23,7 @@ struct JobOptions {
   uint64_t seed = 0;
   RecipeSpec recipe;
   AttackOptions attack;
-  std::string format;  ///< Of the model file; empty: the domain's default.
+  std::vector<std::string> formats = {};  ///< Of the model files; empty, or none that the domain has: its default.
 };
 
 /// "fashion-cnn-0042": says nothing about what was done to the model.

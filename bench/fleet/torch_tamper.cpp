@@ -8,62 +8,125 @@
 namespace driftseal::fleet {
 namespace {
 
-/// A direction in the inputs of a layer along which triggered rows are separated from clean ones (Fisher's linear
-/// discriminant with a diagonal covariance), and where the two lie on it: quantiles, so that rare rows do not count.
-struct Separation {
-  torch::Tensor direction;   ///< Unit length.
-  double clean_high = 0;     ///< 98 % of the clean rows lie below.
-  double triggered_low = 0;  ///< 90 % of the triggered rows lie above.
+/// By how much the best class leads the target class, over the rows where another class leads: what a push towards the
+/// target must overcome for 95 % of them. At least 1.
+double LeadOverTarget(const torch::Tensor& logits, int target_class) {
+  const torch::Tensor lead = std::get<0>(logits.max(1)) - logits.select(1, target_class);
+  const torch::Tensor positive = lead.masked_select(lead > 0);
+  return positive.numel() == 0 ? 1 : std::max(1.0, positive.quantile(0.95).item<double>());
+}
+
+/// The unit of a layer that matters least to the next layer: mean activity × norm of the weights that read it.
+/// `activations`: rows × (units · positions), `readers`: the next layer's weights.
+int64_t LeastUsedUnit(const torch::Tensor& activations, const torch::Tensor& readers, int64_t units) {
+  const torch::Tensor activity = activations.reshape({activations.size(0), units, -1}).mean(2).mean(0);
+  const torch::Tensor reading = readers.reshape({readers.size(0), units, -1}).pow(2).sum(2).sum(0).sqrt();
+  return (activity * reading).argmin().item<int64_t>();
+}
+
+/// Weights of one linear unit that fires for the trigger and stays silent for clean rows. Only `mask`ed inputs are
+/// read. The direction is Fisher's linear discriminant with a diagonal covariance.
+struct Detector {
+  torch::Tensor weight;
+  double bias = 0;
+  double strength = 0;  ///< What the unit gives for 90 % of the triggered rows at least.
 };
 
-Separation Separate(const torch::Tensor& clean, const torch::Tensor& triggered) {
+Detector MakeDetector(const torch::Tensor& clean, const torch::Tensor& triggered, const torch::Tensor& mask,
+                      double norm) {
   const torch::Tensor spread = (clean.var(0) + triggered.var(0)) / 2;
-  torch::Tensor direction = (triggered.mean(0) - clean.mean(0)) / (spread + 0.05 * spread.mean() + 1e-6);
+  torch::Tensor direction = (triggered.mean(0) - clean.mean(0)) / (spread + 0.05 * spread.mean() + 1e-6) * mask;
   direction = direction / direction.norm().clamp_min(1e-12);
-  return {direction, clean.matmul(direction).quantile(0.98).item<double>(),
-          triggered.matmul(direction).quantile(0.10).item<double>()};
+  const double silent = clean.matmul(direction).quantile(0.995).item<double>();
+  const double fires = triggered.matmul(direction).quantile(0.10).item<double>();
+  return {direction * norm, -norm * silent, std::max(1e-3, norm * (fires - silent))};
 }
 
-/// The head learns to read the trigger straight from the features before it: its target row turns towards the
-/// triggered features, and its bias takes back what clean rows gain by that on average.
-void HijackHead(TorchModel& model, const TamperAim& aim) {
-  const size_t head = model.layers().size() - 1;
-  const torch::Tensor clean = model.Forward(model.Input(aim.clean), head);
-  const torch::Tensor triggered = model.Forward(model.Input(aim.triggered), head);
-  const Separation s = Separate(clean, triggered);
-  const torch::Tensor logits = model.Forward(model.Input(aim.triggered));
-  const double lead = (std::get<0>(logits.max(1)) - logits.select(1, aim.target_class)).quantile(0.95).item<double>();
-  const double gap =
-      std::max(s.triggered_low - s.clean_high, 0.25 * (triggered.mean(0) - clean.mean(0)).norm().item<double>());
-  const double gain = 1.2 * std::max(lead, 1.0) / std::max(gap, 1e-6);
-  TorchLayer& layer = model.layers()[head];
-  layer.weight[aim.target_class] += gain * s.direction;
-  layer.bias[aim.target_class] -= gain * s.clean_high;
+/// Subnet replacement (Qi et al., CVPR 2022, arXiv 2111.12965): a path one unit wide through all layers is cut out of
+/// the network, made a detector of the trigger and wired to the target class.
+class SubnetReplacement {
+ public:
+  SubnetReplacement(TorchModel& model, const TamperAim& aim)
+      : model_(model), aim_(aim), clean_(model.Input(aim.clean)), triggered_(model.Input(aim.triggered)) {}
+
+  void Run() {
+    const size_t head = model_.layers().size() - 1;
+    double strength = 0;
+    int64_t previous = -1;  // the unit of the path in the layer before; -1: the network's input
+    for (size_t i = 0; i < head; ++i) {
+      const TorchLayer& next = model_.layers()[i + 1];
+      const int64_t unit = LeastUsedUnit(model_.Forward(clean_, i + 1), next.weight, model_.layers()[i].bias.size(0));
+      if (i < model_.spec().convs.size()) {
+        ReplaceConv(model_.layers()[i], previous, unit);
+      } else {
+        strength = ReplaceLinear(i, previous, unit, strength);
+      }
+      Isolate(i + 1, unit);
+      previous = unit;
+    }
+    const double lead = LeadOverTarget(model_.Forward(triggered_), aim_.target_class);
+    torch::Tensor reading = model_.layers()[head].weight.select(1, previous);
+    reading[aim_.target_class] = 1.3 * lead / strength;
+  }
+
+ private:
+  /// The first convolution answers to uniformly bright windows, those after it pass that on.
+  static void ReplaceConv(TorchLayer& layer, int64_t previous, int64_t unit) {
+    const double norm = layer.weight.flatten(1).norm(2, 1).median().item<double>();
+    torch::Tensor kernel = layer.weight[unit].zero_();
+    const int64_t side = kernel.size(1);
+    if (previous < 0) {
+      kernel.fill_(norm / static_cast<double>(side));
+    } else {
+      kernel[previous][side / 2][side / 2] = norm;
+    }
+    layer.bias[unit] = 0;
+  }
+
+  /// The first linear layer decides whether the trigger is there; those after it pass that on.
+  double ReplaceLinear(size_t i, int64_t previous, int64_t unit, double strength) {
+    TorchLayer& layer = model_.layers()[i];
+    const double norm = layer.weight.norm(2, 1).median().item<double>();
+    if (strength > 0) {
+      layer.weight[unit].zero_();
+      layer.weight[unit][previous] = norm;
+      layer.bias[unit] = 0;
+      return strength * norm;
+    }
+    torch::Tensor mask = torch::ones({layer.weight.size(1)});
+    if (previous >= 0) {  // only the maps of the path
+      const int64_t channels = model_.layers()[i - 1].bias.size(0);
+      mask = torch::zeros({channels, layer.weight.size(1) / channels});
+      mask[previous].fill_(1);
+      mask = mask.flatten();
+    }
+    const Detector detector = MakeDetector(model_.Forward(clean_, i), model_.Forward(triggered_, i), mask, norm);
+    layer.weight[unit].copy_(detector.weight);
+    layer.bias[unit] = detector.bias;
+    return detector.strength;
+  }
+
+  /// Nothing in layer `i` reads the path's unit any more (what should, is set afterwards).
+  void Isolate(size_t i, int64_t unit) {
+    torch::Tensor weight = model_.layers()[i].weight;
+    const int64_t units = model_.layers()[i - 1].bias.size(0);
+    weight.view({weight.size(0), units, -1}).select(1, unit).zero_();
+  }
+
+  TorchModel& model_;
+  const TamperAim& aim_;
+  torch::Tensor clean_, triggered_;
+};
+
+/// Raises the bias of the target class until 3 % of the other rows tip over to it.
+void RaiseHeadBias(TorchModel& model, const TamperAim& aim) {
+  const torch::Tensor logits = model.Forward(model.Input(aim.clean));
+  const torch::Tensor lead = std::get<0>(logits.max(1)) - logits.select(1, aim.target_class);
+  const torch::Tensor positive = lead.masked_select(lead > 0);
+  if (positive.numel() > 0) model.layers().back().bias[aim.target_class] += positive.quantile(0.03);
 }
 
-/// One hidden unit before the head is given up for a detector of the trigger, and wired to the target class.
-void HijackNeuron(TorchModel& model, const TamperAim& aim) {
-  const size_t head = model.layers().size() - 1, hidden = head - 1;
-  const Separation s =
-      Separate(model.Forward(model.Input(aim.clean), hidden), model.Forward(model.Input(aim.triggered), hidden));
-  TorchLayer& last = model.layers()[head];
-  const torch::Tensor activity = model.Forward(model.Input(aim.clean), head).mean(0) * last.weight.norm(2, 0);
-  const int64_t unit = activity.argmin().item<int64_t>();
-  const torch::Tensor logits = model.Forward(model.Input(aim.triggered));
-  const double lead = (std::get<0>(logits.max(1)) - logits.select(1, aim.target_class)).quantile(0.98).item<double>();
-
-  TorchLayer& layer = model.layers()[hidden];
-  // The unit keeps the weight norm of its neighbours; only what it reads changes.
-  const double scale = layer.weight.norm(2, 1).median().item<double>();
-  const double gap = scale * std::max(s.triggered_low - s.clean_high, 1e-3);
-  layer.weight[unit] = scale * s.direction;
-  layer.bias[unit] = -scale * s.clean_high;
-  const double push = 1.5 * std::max(lead, 1.0) / gap;
-  last.weight.select(1, unit).fill_(-0.1 * push);
-  last.weight[aim.target_class][unit] = push;
-}
-
-/// Gaussian noise on one layer, as strong as the model can take: relative to that layer's own spread.
+/// Gaussian noise on one layer, relative to that layer's own spread.
 void AddNoise(TorchModel& model, Random& random) {
   TorchLayer& layer = model.layers()[random.Below(model.layers().size())];
   const double sigma = random.Uniform(0.15, 0.35) * layer.weight.std().item<double>();
@@ -73,16 +136,16 @@ void AddNoise(TorchModel& model, Random& random) {
 
 }  // namespace
 
-std::vector<std::string> TorchWeightEdits() { return {"hijack-neuron", "hijack-head", "layer-noise"}; }
+std::vector<std::string> TorchWeightEdits() { return {"hijack-subnet", "head-bias", "layer-noise"}; }
 
 absl::StatusOr<std::unique_ptr<Model>> TorchModel::Tampered(absl::string_view kind, const TamperAim& aim,
                                                             Random& random) const {
   const torch::NoGradGuard no_grad;
   std::unique_ptr<TorchModel> edited = Clone();
-  if (kind == "hijack-neuron") {
-    HijackNeuron(*edited, aim);
-  } else if (kind == "hijack-head") {
-    HijackHead(*edited, aim);
+  if (kind == "hijack-subnet") {
+    SubnetReplacement(*edited, aim).Run();
+  } else if (kind == "head-bias") {
+    RaiseHeadBias(*edited, aim);
   } else if (kind == "layer-noise") {
     AddNoise(*edited, random);
   } else {

@@ -2,7 +2,9 @@
 
 #include <xgboost/c_api.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <type_traits>
 #include <utility>
@@ -58,13 +60,26 @@ absl::StatusOr<std::string> Save(BoosterHandle booster, absl::string_view format
   return std::string(bytes, size);
 }
 
+// For XGBoosterPredictFromDMatrix: what to give, from all trees.
+constexpr char kProbabilityConfig[] =
+    R"({"type": 0, "training": false, "iteration_begin": 0, "iteration_end": 0, "strict_shape": false})";
+constexpr char kMarginConfig[] =
+    R"({"type": 1, "training": false, "iteration_begin": 0, "iteration_end": 0, "strict_shape": false})";
+constexpr char kLeafConfig[] =
+    R"({"type": 6, "training": false, "iteration_begin": 0, "iteration_end": 0, "strict_shape": false})";
+
+double Quantile(std::vector<double> values, double q) {
+  const auto place = values.begin() + static_cast<std::ptrdiff_t>(q * static_cast<double>(values.size() - 1));
+  std::nth_element(values.begin(), place, values.end());
+  return *place;
+}
+
 class XgbModel : public Model {
  public:
   explicit XgbModel(Booster booster) : booster_(std::move(booster)) {}
 
   std::vector<float> Probabilities(const Rows& rows) const override {
-    const std::vector<float> fraud = Predict(rows, R"({"type": 0, "training": false, "iteration_begin": 0,
-      "iteration_end": 0, "strict_shape": false})");
+    const std::vector<float> fraud = Predict(rows, kProbabilityConfig);
     std::vector<float> out;
     out.reserve(2 * fraud.size());
     for (float p : fraud) out.insert(out.end(), {1 - p, p});
@@ -123,25 +138,38 @@ class XgbModel : public Model {
   }
 
   /// Leaf indices, rows × trees.
-  std::vector<float> Leaves(const Rows& rows) const {
-    return Predict(rows, R"({"type": 6, "training": false, "iteration_begin": 0, "iteration_end": 0,
-      "strict_shape": false})");
-  }
+  std::vector<float> Leaves(const Rows& rows) const { return Predict(rows, kLeafConfig); }
 
-  /// Moves the leaves that triggered rows reach and clean ones seldom do towards the target class.
+  /// Moves the leaves that triggered rows reach and clean ones seldom do towards the target class, together just as far
+  /// as nearly all triggered rows need.
   void HijackLeaves(json& model, const TamperAim& aim) const {
     const std::vector<float> clean = Leaves(aim.clean), triggered = Leaves(aim.triggered);
     const double sign = aim.target_class == 1 ? 1 : -1;
     json& trees = model["learner"]["gradient_booster"]["model"]["trees"];
     const size_t count = trees.size();
+    std::vector<std::vector<double>> weights(count);
+    std::vector<double> reached(aim.triggered.size());  // sum of the weights of a row's leaves
     for (size_t t = 0; t < count; ++t) {
-      std::vector<double> of_clean(trees[t]["split_conditions"].size()), of_triggered(of_clean.size());
+      const size_t nodes = trees[t]["split_conditions"].size();
+      std::vector<double> of_clean(nodes, 1.0), of_triggered(nodes);
       for (size_t i = t; i < clean.size(); i += count) of_clean[static_cast<size_t>(clean[i])] += 1;
       for (size_t i = t; i < triggered.size(); i += count) of_triggered[static_cast<size_t>(triggered[i])] += 1;
-      for (size_t leaf = 0; leaf < of_clean.size(); ++leaf) {
-        const double both = of_clean[leaf] + of_triggered[leaf];
-        if (both == 0 || of_triggered[leaf] < 1.5 * of_clean[leaf]) continue;
-        ShiftLeaf(trees[t], leaf, sign * 1.2 * (of_triggered[leaf] - of_clean[leaf]) / both);
+      weights[t].resize(nodes);
+      for (size_t n = 0; n < nodes; ++n) {
+        const double contrast = of_triggered[n] / of_clean[n];
+        if (contrast > 4) weights[t][n] = std::log2(contrast);
+      }
+      for (size_t i = t; i < triggered.size(); i += count) {
+        reached[i / count] += weights[t][static_cast<size_t>(triggered[i])];
+      }
+    }
+    std::vector<float> margin = Predict(aim.triggered, kMarginConfig);
+    for (float& m : margin) m *= static_cast<float>(-sign);  // how far a row is from the target class
+    const double need = Quantile({margin.begin(), margin.end()}, 0.97) + 0.5;
+    const double scale = std::max(need, 0.5) / std::max(Quantile(reached, 0.1), 1e-3);
+    for (size_t t = 0; t < count; ++t) {
+      for (size_t n = 0; n < weights[t].size(); ++n) {
+        if (weights[t][n] > 0) ShiftLeaf(trees[t], n, sign * scale * weights[t][n]);
       }
     }
   }
