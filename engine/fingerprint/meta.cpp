@@ -117,37 +117,46 @@ class Reader {
   absl::Status status_;
 };
 
-// Readers differ in which of two equal keys they take, so that a file with both can mean two things. The recursion is
-// as deep as the parser lets a text be (kMetaDepthLimit).
-bool FindDuplicateKey(dom::element element, std::string& path) {
+bool IsContainer(dom::element element) { return element.is_object() || element.is_array(); }
+
+constexpr std::string_view kTwice = "expected every key once in its object, found it twice";
+
+// Finds what the parser lets pass: a key that an object has twice, of which readers take one or the other, and an empty
+// array or object one level too deep. Returns what is wrong and leaves where in `path`; empty when all is well. The
+// recursion is as deep as the parser lets a text be.
+std::string_view FindOddity(dom::element element, int level, std::string& path) {
   const size_t length = path.size();
+  const auto enter = [&](dom::element child, std::string_view step) -> std::string_view {
+    path += step;
+    const std::string_view oddity = FindOddity(child, level + 1, path);
+    if (oddity.empty()) path.resize(length);
+    return oddity;
+  };
+  if (level > kMetaDepthLimit) return "expected at most 32 levels, found more";
   if (dom::object object; element.get(object) == simdjson::SUCCESS) {
     std::vector<std::string_view> keys;
     for (const auto field : object) keys.push_back(field.key);
     std::sort(keys.begin(), keys.end());
     if (const auto twin = std::adjacent_find(keys.begin(), keys.end()); twin != keys.end()) {
       path += Cat(path.empty() ? "" : ".", twin->substr(0, 80));
-      return true;
+      return kTwice;
     }
     for (const auto field : object) {
-      if (!field.value.is_object() && !field.value.is_array()) continue;
-      path += Cat(path.empty() ? "" : ".", field.key.substr(0, 80));
-      if (FindDuplicateKey(field.value, path)) return true;
-      path.resize(length);
+      if (!IsContainer(field.value)) continue;
+      const std::string_view oddity = enter(field.value, Cat(length == 0 ? "" : ".", field.key.substr(0, 80)));
+      if (!oddity.empty()) return oddity;
     }
   } else if (dom::array array; element.get(array) == simdjson::SUCCESS) {
     size_t index = 0;
     for (const dom::element item : array) {
-      if (item.is_object() || item.is_array()) {
-        path += Cat("[", index, "]");
-        if (FindDuplicateKey(item, path)) return true;
-        path.resize(length);
-      }
-      ++index;
+      const size_t at = index++;
+      if (!IsContainer(item)) continue;
+      if (const std::string_view oddity = enter(item, Cat("[", at, "]")); !oddity.empty()) return oddity;
     }
   }
-  return false;
+  return {};
 }
+static_assert(kMetaDepthLimit == 32);
 
 void ReadArtifacts(Reader& reader, dom::object root, ModelMeta& meta) {
   const auto artifacts = reader.Object(root, "artifacts", "artifacts");
@@ -231,9 +240,9 @@ absl::StatusOr<ModelMeta> Extract(dom::element document, std::string_view file_n
   if (document.get(root) != simdjson::SUCCESS) {
     return absl::InvalidArgumentError(Cat(file_name, ": expected a JSON object, found ", TypeName(document)));
   }
-  if (std::string path; FindDuplicateKey(document, path)) {
-    return absl::InvalidArgumentError(
-        Cat(file_name, ": ", path, ": expected every key once in its object, found it twice"));
+  std::string path;
+  if (const std::string_view oddity = FindOddity(document, 1, path); !oddity.empty()) {
+    return absl::InvalidArgumentError(Cat(file_name, ": ", path, path.empty() ? "" : ": ", oddity));
   }
   reader.String(root, "model_name", "model_name", meta.model_name);
   if (meta.model_name.empty()) reader.Fail("model_name", "a string that is not empty, found none");

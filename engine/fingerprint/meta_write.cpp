@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "engine/artifact/text.h"
@@ -9,14 +10,20 @@ namespace {
 using artifact::Cat;
 using Json = nlohmann::ordered_json;
 
-// Spaces before the first member, as far as the text tells; -1 for a text on one line.
-int IndentOf(std::string_view json) {
+struct Layout {
+  int indent = -1;  // Of a level; -1 for a text on one line.
+  char blank = ' ';
+};
+
+// As far as the line of the first member tells.
+Layout LayoutOf(std::string_view json) {
   const size_t line = json.find('\n');
-  if (line == std::string_view::npos || line + 1 >= json.size()) return -1;
-  const size_t text = json.find_first_not_of(" \r\n", line);
-  if (text == std::string_view::npos) return -1;
-  const int spaces = static_cast<int>(text - json.rfind('\n', text) - 1);
-  return spaces > 0 && spaces <= 8 ? spaces : 2;
+  const size_t text = json.find_first_not_of(" \t\r\n", line == json.npos ? json.size() : line);
+  if (text == json.npos) return {};
+  const size_t begin = json.rfind('\n', text) + 1;
+  if (json[begin] == '\t') return {std::min(static_cast<int>(text - begin), 8), '\t'};
+  const int spaces = static_cast<int>(text - begin);
+  return {spaces > 0 && spaces <= 8 ? spaces : 2, ' '};
 }
 
 }  // namespace
@@ -43,7 +50,8 @@ absl::StatusOr<std::string> WithRecordedDigests(std::string_view json, std::stri
     for (const auto& [path, digest] : related) set(object, path, digest);
   }
   // Paths that are not UTF-8 cannot stand in JSON; those of a meta file are.
-  std::string text = document.dump(IndentOf(json), ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
+  const Layout layout = LayoutOf(json);
+  std::string text = document.dump(layout.indent, layout.blank, /*ensure_ascii=*/false, Json::error_handler_t::replace);
   if (json.ends_with('\n')) text += '\n';
   return text;
 }
