@@ -1,5 +1,4 @@
 #include "engine/store/atomic_file.h"
-#include "engine/artifact/text.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,6 +7,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "engine/artifact/text.h"
 
 namespace driftseal::store {
 namespace {
@@ -19,6 +19,11 @@ absl::Status IoError(const std::string& path, std::string_view doing) {
 }  // namespace
 
 absl::StatusOr<AtomicFile> AtomicFile::Create(const std::string& path) {
+  struct stat existing;
+  if (::stat(path.c_str(), &existing) == 0 && !S_ISREG(existing.st_mode)) {
+    // Renaming over /dev/null or a pipe would take its place.
+    return absl::FailedPreconditionError(artifact::Cat(path, ": cannot be replaced: expected a regular file"));
+  }
   std::string beside = artifact::Cat(path, ".XXXXXX");
   const int fd = ::mkstemp(beside.data());
   if (fd < 0) return IoError(path, "create the file");

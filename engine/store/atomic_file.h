@@ -14,6 +14,7 @@ namespace driftseal::store {
 /// is left behind and the old file stays.
 class AtomicFile {
  public:
+  /// FailedPrecondition when `path` is a folder, a device or anything else than a regular file.
   static absl::StatusOr<AtomicFile> Create(const std::string& path);
   AtomicFile(AtomicFile&& other) noexcept;
   AtomicFile& operator=(AtomicFile&&) = delete;

@@ -1,7 +1,7 @@
 #include "engine/store/journal.h"
-#include "engine/artifact/text.h"
 
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "engine/artifact/text.h"
 
 namespace driftseal::store {
 namespace {
@@ -21,6 +22,13 @@ struct Intact {
   size_t entries = 0;
   uint64_t bytes = 0;  // Up to and with the end of the last whole line; 0 when the header is another.
 };
+
+// Whether `path` still names the open file: the run that held the lock before may have removed it meanwhile.
+bool Names(const std::string& path, int fd) {
+  struct stat named, held;
+  return ::stat(path.c_str(), &named) == 0 && ::fstat(fd, &held) == 0 && named.st_dev == held.st_dev &&
+         named.st_ino == held.st_ino;
+}
 
 // How much of the file belongs to this run, at most `limit` entries of it.
 Intact Inspect(const std::string& path, std::string_view header, size_t limit) {
@@ -39,10 +47,11 @@ Intact Inspect(const std::string& path, std::string_view header, size_t limit) {
 }  // namespace
 
 absl::StatusOr<Journal> Journal::Open(const std::string& path, std::string_view header) {
-  std::FILE* file = std::fopen(path.c_str(), "a");
+  // "e": a program that is started meanwhile must not hold the lock.
+  std::FILE* file = std::fopen(path.c_str(), "ae");
   if (file == nullptr) return IoError(path, "open the journal");
   Journal journal(file, path, 0);
-  if (::flock(fileno(file), LOCK_EX | LOCK_NB) != 0) {
+  if (::flock(fileno(file), LOCK_EX | LOCK_NB) != 0 || !Names(path, fileno(file))) {
     return absl::FailedPreconditionError(artifact::Cat(path, ": another run is writing this journal"));
   }
   const Intact intact = Inspect(path, header, SIZE_MAX);
