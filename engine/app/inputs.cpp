@@ -46,6 +46,32 @@ std::string Shown(const fs::path& folder) {
   return folder == here ? "." : folder.lexically_relative(here).string();
 }
 
+// What lies in the folders among `paths`, and the files among them, each beneath `folder`.
+absl::StatusOr<std::vector<screen::Subject>> SubjectsOf(const std::vector<fs::path>& paths, const fs::path& folder,
+                                                        const Arguments& arguments) {
+  screen::FindOptions options;
+  options.meta_glob = arguments.meta_glob;
+  options.folders.clear();
+  std::vector<screen::Subject> subjects;
+  for (const fs::path& path : paths) {
+    std::string relative = path.lexically_relative(folder).generic_string();
+    std::error_code error;
+    if (fs::is_directory(path, error)) {
+      options.folders.push_back(relative == "." ? "" : std::move(relative));
+    } else {
+      const bool bare = !screen::IsMetaPath(relative);
+      subjects.push_back({std::move(relative), bare});
+    }
+  }
+  absl::StatusOr<std::vector<screen::Subject>> found = screen::FindSubjects(Shown(folder), options);
+  if (!found.ok()) return found.status();
+  subjects.insert(subjects.end(), found->begin(), found->end());
+  std::sort(subjects.begin(), subjects.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
+  const auto same = [](const auto& a, const auto& b) { return a.path == b.path; };
+  subjects.erase(std::unique(subjects.begin(), subjects.end(), same), subjects.end());
+  return subjects;
+}
+
 }  // namespace
 
 absl::StatusOr<Inputs> FindInputs(const Arguments& arguments) {
@@ -70,30 +96,13 @@ absl::StatusOr<Inputs> FindInputs(const Arguments& arguments) {
   }
   absl::StatusOr<artifact::Root> root = artifact::Root::Open(Shown(folder));
   if (!root.ok()) return root.status();
-  std::vector<screen::Subject> subjects;
-  for (const fs::path& path : paths) {
-    const fs::path relative = path.lexically_relative(folder);
-    std::error_code error;
-    if (!fs::is_directory(path, error)) {
-      subjects.push_back({relative.generic_string(), !screen::IsMetaPath(path.generic_string())});
-      continue;
-    }
-    absl::StatusOr<std::vector<screen::Subject>> found =
-        screen::FindSubjects(Shown(path), {.meta_glob = arguments.meta_glob, .bare_files = true});
-    if (!found.ok()) return found.status();
-    for (screen::Subject& subject : *found) {
-      if (relative != ".") subject.path = artifact::Cat(relative.generic_string(), "/", subject.path);
-      subjects.push_back(std::move(subject));
-    }
-  }
-  std::sort(subjects.begin(), subjects.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
-  const auto same = [](const auto& a, const auto& b) { return a.path == b.path; };
-  subjects.erase(std::unique(subjects.begin(), subjects.end(), same), subjects.end());
-  if (subjects.empty()) {
+  absl::StatusOr<std::vector<screen::Subject>> subjects = SubjectsOf(paths, folder, arguments);
+  if (!subjects.ok()) return subjects.status();
+  if (subjects->empty()) {
     return absl::NotFoundError(artifact::Cat(root->path(), ": no meta file matches ", arguments.meta_glob,
                                             " and no model file (safetensors, torch archive, XGBoost JSON or UBJ) is there"));
   }
-  return Inputs{*std::move(root), std::move(subjects)};
+  return Inputs{*std::move(root), *std::move(subjects)};
 }
 
 absl::StatusOr<Inputs> OneInput(const Arguments& arguments) {

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/artifact/text.h"
 #include "engine/fingerprint/meta.h"
 #include "engine/fingerprint/schema.h"
 
@@ -35,6 +36,7 @@ std::vector<double> RowOf(const fingerprint::Fingerprint& fingerprint) {
 
 absl::StatusOr<Fingerprinted> FingerprintOf(const Subject& subject, const artifact::Root& root,
                                             const fingerprint::Options& options) {
+  if (!subject.problem.empty()) return absl::PermissionDeniedError(artifact::Cat(subject.path, ": ", subject.problem));
   absl::StatusOr<artifact::Source> source = root.OpenFile(subject.path);
   if (!source.ok()) return source.status();
   if (subject.bare) return Fingerprinted{Stem(subject.path), true, fingerprint::FromModelFile(*source, options)};

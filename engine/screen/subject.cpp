@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "engine/artifact/source.h"
 #include "engine/artifact/text.h"
+#include "engine/detector/detector.h"
 #include "engine/fingerprint/meta.h"
 
 namespace driftseal::screen {
@@ -62,28 +63,49 @@ bool IsModelCandidate(const std::string& path) {
   return HeadLooksLikeModel(path);
 }
 
-// Files that the meta files name, beneath the root, so that a model is not screened twice.
-void AddNamedFiles(const std::string& root, const std::string& meta_path, std::unordered_set<std::string>& named) {
-  absl::StatusOr<artifact::Source> source = artifact::Source::Open(artifact::Cat(root, "/", meta_path));
-  if (!source.ok()) return;  // It is a subject itself, and will be reported as one.
-  absl::StatusOr<fingerprint::ModelMeta> meta = fingerprint::ReadMeta(*source);
-  if (!meta.ok()) return;
-  const fs::path folder = fs::path(meta_path).parent_path();
-  std::vector<std::string> files = meta->related_paths;
-  files.push_back(meta->model_path);
-  files.push_back(meta->predictions_path);
-  for (const std::string& file : files) {
-    if (file.empty()) continue;
-    // The same order in which the fingerprint looks: beside the meta file, then beneath the root.
+// Files that the meta files name, beneath the root, so that a model is not screened twice. Related files are not among
+// them: their digests are checked, but one that looks like a model is screened like any other.
+class NamedFiles {
+ public:
+  explicit NamedFiles(const std::string& root) : root_(root) {
+    std::error_code error;
+    absolute_ = fs::absolute(root, error).lexically_normal();
+    canonical_ = fs::canonical(root, error);
+  }
+
+  void AddFrom(const std::string& meta_path) {
+    absl::StatusOr<artifact::Source> source = artifact::Source::Open(artifact::Cat(root_, "/", meta_path));
+    if (!source.ok()) return;  // It is a subject itself, and will be reported as one.
+    absl::StatusOr<fingerprint::ModelMeta> meta = fingerprint::ReadMeta(*source);
+    if (!meta.ok()) return;
+    const fs::path folder = fs::path(meta_path).parent_path();
+    Add(folder, meta->model_path);
+    Add(folder, meta->predictions_path);
+  }
+  bool Contains(const std::string& path) const { return named_.contains(path); }
+
+ private:
+  // The same order in which the fingerprint looks: beside the meta file, then beneath the root.
+  void Add(const fs::path& folder, const fs::path& file) {
+    if (file.empty()) return;
+    if (file.is_absolute()) {
+      named_.insert(file.lexically_normal().lexically_relative(absolute_).generic_string());
+      named_.insert(file.lexically_normal().lexically_relative(canonical_).generic_string());
+      return;
+    }
     std::string beside = (folder / file).lexically_normal().generic_string();
     std::error_code error;
-    const bool there = fs::exists(fs::path(root) / beside, error);
-    named.insert(there ? std::move(beside) : fs::path(file).lexically_normal().generic_string());
+    const bool there = fs::exists(fs::path(root_) / beside, error);
+    named_.insert(there ? std::move(beside) : file.lexically_normal().generic_string());
   }
-}
 
-absl::Status WalkError(const std::string& root, const std::error_code& error) {
-  const std::string text = artifact::Cat(root, ": ", error.message());
+  const std::string& root_;
+  fs::path absolute_, canonical_;
+  std::unordered_set<std::string> named_;
+};
+
+absl::Status WalkError(const fs::path& folder, const std::error_code& error) {
+  const std::string text = artifact::Cat(folder.string(), ": ", error.message());
   if (error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory) {
     return absl::NotFoundError(artifact::Cat(text, ", expected a folder"));
   }
@@ -92,31 +114,65 @@ absl::Status WalkError(const std::string& root, const std::error_code& error) {
 
 struct Found {
   std::vector<std::string> metas, models;
+  std::vector<std::string> other_metas;  // Do not match the glob: no subjects, but their models are not bare.
+  std::vector<Subject> closed;           // Folders that cannot be searched.
 };
 
-absl::StatusOr<Found> Walk(const std::string& root, const FindOptions& options) {
-  Found found;
+// Deeper than any registry is, and far from the number of files that a process may hold open.
+constexpr int kMaxDepth = 200;
+
+// Why a folder's contents would be passed over; empty when they can be read.
+std::string WhyClosed(const fs::recursive_directory_iterator& walk) {
+  if (walk.depth() >= kMaxDepth) return artifact::Cat("a folder ", kMaxDepth, " levels deep: it is not searched");
+  if (::access(walk->path().c_str(), R_OK | X_OK) == 0) return "";
+  return "a folder that cannot be read: what it holds is not known";
+}
+
+// The tensors of a detector of ours are no model to screen. Its state file alone proves nothing: anybody can put one into a
+// folder.
+bool IsDetectorsOwn(const fs::path& path) {
   std::error_code error;
-  fs::recursive_directory_iterator walk(root, fs::directory_options::skip_permission_denied, error);
-  if (error) return WalkError(root, error);
-  const size_t skip = fs::path(root).generic_string().size();
+  return path.filename() == "detector.safetensors" && fs::exists(path.parent_path() / "detector_state.json", error) &&
+         detector::Detector::Load(path.parent_path().string()).ok();
+}
+
+// `relative` to the root, `inside` relative to the folder that is searched.
+void AddFile(const std::string& full, std::string relative, std::string_view inside, const FindOptions& options,
+             Found& found) {
+  if (GlobMatches(options.meta_glob, inside)) {
+    found.metas.push_back(std::move(relative));
+  } else if (IsMetaPath(relative)) {
+    found.other_metas.push_back(std::move(relative));
+  } else if (options.bare_files && IsModelCandidate(full) && !IsDetectorsOwn(full)) {
+    found.models.push_back(std::move(relative));
+  }
+}
+
+absl::Status Walk(const std::string& root, const std::string& folder, const FindOptions& options, Found& found) {
+  std::error_code error;
+  const fs::path start = folder.empty() ? fs::path(root) : fs::path(root) / folder;
+  fs::recursive_directory_iterator walk(start, error);
+  if (error) return WalkError(start, error);
+  const auto below = [](const std::string& path, const fs::path& above) {
+    const std::string rest = path.substr(above.generic_string().size());
+    return rest.substr(std::min(rest.size(), rest.find_first_not_of('/')));
+  };
   for (; walk != fs::recursive_directory_iterator(); walk.increment(error)) {
-    if (error) return WalkError(root, error);
-    if (walk->is_directory(error) && fs::exists(walk->path() / "detector_state.json", error)) {
-      walk.disable_recursion_pending();  // A detector of ours, whose tensors are no model to screen.
-      continue;
-    }
-    if (!walk->is_regular_file(error)) continue;
+    if (error) return WalkError(start, error);
     const std::string full = walk->path().generic_string();
-    std::string relative = full.substr(skip);
-    relative.erase(0, relative.find_first_not_of('/'));
-    if (GlobMatches(options.meta_glob, relative)) {
-      found.metas.push_back(std::move(relative));
-    } else if (options.bare_files && !IsMetaPath(relative) && IsModelCandidate(full)) {
-      found.models.push_back(std::move(relative));
+    std::string relative = below(full, root);
+    const bool link = walk->is_symlink(error);
+    const fs::file_type type = walk->status(error).type();
+    if (type == fs::file_type::directory && !link) {
+      std::string why = WhyClosed(walk);
+      if (why.empty()) continue;
+      walk.disable_recursion_pending();
+      found.closed.push_back({std::move(relative), true, std::move(why)});
+    } else if (type == fs::file_type::regular || (link && type != fs::file_type::directory)) {
+      AddFile(full, std::move(relative), below(full, start), options, found);
     }
   }
-  return found;
+  return error ? WalkError(start, error) : absl::OkStatus();
 }
 
 bool SegmentsMatch(std::string_view glob, std::string_view path) {
@@ -144,18 +200,24 @@ bool IsMetaPath(std::string_view path) { return path.ends_with(kMetaEnding); }
 bool GlobMatches(std::string_view glob, std::string_view path) { return SegmentsMatch(glob, path); }
 
 absl::StatusOr<std::vector<Subject>> FindSubjects(const std::string& root, const FindOptions& options) {
-  absl::StatusOr<Found> found = Walk(root, options);
-  if (!found.ok()) return found.status();
-  if (!found->models.empty() && !found->metas.empty()) {
-    std::unordered_set<std::string> named;
-    for (const std::string& meta : found->metas) AddNamedFiles(root, meta, named);
-    std::erase_if(found->models, [&](const std::string& model) { return named.contains(model); });
+  Found found;
+  for (const std::string& folder : options.folders) {
+    if (absl::Status status = Walk(root, folder, options, found); !status.ok()) return status;
   }
-  std::vector<Subject> subjects;
-  subjects.reserve(found->metas.size() + found->models.size());
-  for (std::string& path : found->metas) subjects.push_back({std::move(path), false});
-  for (std::string& path : found->models) subjects.push_back({std::move(path), true});
+  if (!found.models.empty()) {
+    NamedFiles named(root);
+    for (const std::string& meta : found.metas) named.AddFrom(meta);
+    for (const std::string& meta : found.other_metas) named.AddFrom(meta);
+    std::erase_if(found.models, [&](const std::string& model) { return named.Contains(model); });
+  }
+  std::vector<Subject> subjects = std::move(found.closed);
+  subjects.reserve(subjects.size() + found.metas.size() + found.models.size());
+  for (std::string& path : found.metas) subjects.push_back({std::move(path), false});
+  for (std::string& path : found.models) subjects.push_back({std::move(path), true});
   std::sort(subjects.begin(), subjects.end(), [](const Subject& a, const Subject& b) { return a.path < b.path; });
+  // Folders that overlap give a path twice.
+  const auto same = [](const Subject& a, const Subject& b) { return a.path == b.path; };
+  subjects.erase(std::unique(subjects.begin(), subjects.end(), same), subjects.end());
   return subjects;
 }
 
