@@ -85,7 +85,8 @@ absl::StatusOr<size_t> ResumeFrom(store::Journal& journal, std::span<const Subje
     const ordered_json entry = ordered_json::parse(*line, nullptr, false);
     // The path as the report spells it, see Dump.
     const ordered_json expected = ordered_json::parse(Dump(subjects[done].path));
-    if (!entry.is_object() || !entry.contains("verdict") || entry.value("path", ordered_json()) != expected) break;
+    if (!entry.is_object() || entry.value("path", ordered_json()) != expected) break;
+    if (const auto verdict = entry.find("verdict"); verdict == entry.end() || !verdict->is_string()) break;
     Count(entry, tally);
     ++done;
   }

@@ -73,7 +73,7 @@ ordered_json ToJson(const Result& result) {
   auto signals = ordered_json::array();
   for (const Signal& signal : result.verdict.signals) {
     signals.push_back({{"kind", signal.kind}, {"severity", SeverityName(signal.severity)}, {"text", signal.text},
-                       {"evidence", signal.evidence}});
+                       {"evidence", signal.evidence.is_null() ? ordered_json::object() : signal.evidence}});
   }
   entry["signals"] = std::move(signals);
   if (result.fingerprint.format) entry["format"] = artifact::FormatName(*result.fingerprint.format);

@@ -23,13 +23,20 @@ Signal FileSignal(const FileEvidence& file, std::string kind, Severity severity,
   return signal;
 }
 
+// Whether the file itself was refused, and not this process by the file's permissions: it was hashed (and then read as far
+// as what it asks for), or its name led out of the root (the words are those of artifact::Root::OpenFile).
+bool Refused(const FileEvidence& file) {
+  return file.actual || file.status.message().find("leads out of the root") != absl::string_view::npos;
+}
+
 // A file that could not be opened, hashed or read. What the readers' status codes mean: engine/artifact/model_file.h.
 Signal TroubleSignal(const FileEvidence& file) {
   const std::string text(file.status.message());
   Signal signal = [&] {
     switch (file.status.code()) {
       case absl::StatusCode::kPermissionDenied:
-        return FileSignal(file, "refused-file", Severity::kCritical, text);
+        return Refused(file) ? FileSignal(file, "refused-file", Severity::kCritical, text)
+                             : FileSignal(file, "unreadable-file", Severity::kUnknown, text);
       case absl::StatusCode::kInvalidArgument:
       case absl::StatusCode::kOutOfRange:
         return FileSignal(file, "malformed-file", Severity::kConcern, text);
@@ -139,7 +146,13 @@ Signal ScoreSignal(const detector::Score& score, const detector::SchemaId& schem
     signal.text = "no model of this family (domain, task, architecture) was there when the detector was fitted";
     return signal;
   }
-  if (!score.p_value || resolution > policy.alpha) {
+  if (!score.p_value && resolution <= policy.alpha) {
+    signal.kind = "uncalibrated";
+    signal.severity = Severity::kUnknown;
+    signal.text = score.remark.empty() ? "uncalibrated: the detector gave no p-value" : score.remark;
+    return signal;
+  }
+  if (resolution > policy.alpha) {
     signal.kind = "uncalibrated";
     signal.severity = Severity::kUnknown;
     signal.text = artifact::Cat("uncalibrated: ", ModelCount(score.calibrated_on), " to compare with, ",
