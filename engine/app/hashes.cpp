@@ -45,7 +45,7 @@ int Report(const std::vector<Change>& changes, const Arguments& arguments, const
   } else {
     std::string summary;
     for (const auto& [outcome, count] : counts) summary += artifact::Cat(summary.empty() ? "" : ", ", count, " ", outcome);
-    std::printf("%zu files: %s\n", changes.size(), summary.c_str());
+    std::printf("%zu files%s%s\n", changes.size(), summary.empty() ? "" : ": ", summary.c_str());
   }
   return mismatches ? 1 : errors ? 3 : 0;
 }
@@ -107,6 +107,9 @@ Change Backfill(const Inputs& inputs, const screen::Subject& subject, const Argu
   return change;
 }
 
+// Whether JSON can hold the name: it holds UTF-8, and a file's name may be any bytes.
+bool IsUtf8(const std::string& text) { return ordered_json::parse(screen::Dump(text)) == text; }
+
 // The meta file of a bare model: its name, where it lies, its format and its digest.
 ordered_json MetaOf(const screen::Subject& subject, const screen::Fingerprinted& read, const FileEvidence& model,
                     const std::string& meta_name) {
@@ -127,6 +130,9 @@ Change DescribeOne(const Inputs& inputs, const screen::Subject& subject, const A
   if (fs::exists(meta_path, error) && !arguments.overwrite) {
     return change.outcome = "skipped", change.detail = "has a meta file (--overwrite replaces it)", change;
   }
+  if (!IsUtf8(subject.path)) {
+    return change.detail = "the file's name is not UTF-8: a meta file, which is JSON, cannot name it", change;
+  }
   absl::StatusOr<screen::Fingerprinted> read = screen::FingerprintOf(subject, inputs.root, {});
   if (!read.ok()) return change.detail = std::string(read.status().message()), change;
   const FileEvidence& model = read->fingerprint.files.front();
@@ -138,10 +144,22 @@ Change DescribeOne(const Inputs& inputs, const screen::Subject& subject, const A
   return change.outcome = "written", change.detail = fs::path(meta_path).filename().string(), change;
 }
 
+// With --overwrite a model beside its NAME.meta.json is described again.
+void AddDescribed(Inputs& inputs) {
+  constexpr std::string_view kEnding = ".meta.json";
+  for (screen::Subject& subject : inputs.subjects) {
+    if (subject.bare || !screen::IsMetaPath(subject.path)) continue;
+    std::string model = subject.path.substr(0, subject.path.size() - kEnding.size());
+    std::error_code error;
+    if (fs::is_regular_file(artifact::Cat(inputs.root.path(), "/", model), error)) subject = {std::move(model), true};
+  }
+}
+
 template <class Function>
 int ForEach(const Arguments& arguments, bool bare, const char* format, Function function) {
   absl::StatusOr<Inputs> inputs = FindInputs(arguments);
   if (!inputs.ok()) return Fail(inputs.status());
+  if (bare && arguments.overwrite) AddDescribed(*inputs);
   std::vector<Change> changes;
   Progress progress("files", inputs->subjects.size(), 0);
   for (const screen::Subject& subject : inputs->subjects) {

@@ -1,14 +1,34 @@
 #include <cstdio>
+#include <exception>
 #include <functional>
 #include <string>
 
 #include "CLI/CLI.hpp"
+#include "absl/strings/str_format.h"
 #include "engine/app/commands.h"
 
 namespace driftseal::app {
 namespace {
 
-constexpr int kUsage = 2;
+constexpr int kUsage = 2, kFailure = 3;
+
+// A number in [least, most], which CLI::Range is not: it lets NaN through.
+CLI::Validator Between(double least, double most) {
+  const auto check = [least, most](const std::string& text) -> std::string {
+    double value = 0;
+    if (CLI::detail::lexical_cast(text, value) && value >= least && value <= most) return "";
+    return absl::StrFormat("expected a number from %g to %g, found %s", least, most, text);
+  };
+  return CLI::Validator(check, absl::StrFormat("%g..%g", least, most));
+}
+
+// A quarantine level above alpha would never be reached: what p > alpha lets pass is not quarantined.
+void SettleLevels(const CLI::App& sub, Arguments& arguments) {
+  const CLI::Option* option = sub.get_option_no_throw("--quarantine-alpha");
+  if (option == nullptr || arguments.quarantine_alpha <= arguments.alpha) return;
+  if (option->count() > 0) throw CLI::ValidationError("--quarantine-alpha", "expected no more than --alpha");
+  arguments.quarantine_alpha = arguments.alpha;
+}
 
 // One command and the flags it takes. Names are written with '_' as the seed has them; '-' works too.
 class Command {
@@ -19,7 +39,10 @@ class Command {
     std::string hyphens = name;
     for (char& c : hyphens) c = c == '_' ? '-' : c;
     if (hyphens != name) sub_->alias(hyphens);
-    sub_->callback([&arguments, &code, function] { code = function(arguments); });
+    sub_->callback([this_sub = sub_, &arguments, &code, function] {
+      SettleLevels(*this_sub, arguments);
+      code = function(arguments);
+    });
     sub_->add_option_function<std::string>("--format", [&arguments](const std::string& f) { arguments.json = f == "json"; },
                                            "Output: text or json [text]")
         ->check(CLI::IsMember({"text", "json"}));
@@ -38,7 +61,7 @@ class Command {
     Root();
     sub_->add_option("--meta-glob", arguments_.meta_glob, "Which files are meta files [**/*.meta.json]");
     sub_->add_flag("--only-eligible", arguments_.only_eligible, "Only models whose promotion.eligible is true");
-    sub_->add_option("--threads", arguments_.threads, "Threads [all cores]");
+    sub_->add_option("--threads", arguments_.threads, "Threads [all cores]")->check(Between(1, 1024));
     return *this;
   }
   Command& ModelDir() {
@@ -51,9 +74,9 @@ class Command {
   Command& Overwrite(const std::string& what) { return sub_->add_flag("--overwrite", arguments_.overwrite, what), *this; }
   Command& Levels() {
     sub_->add_option("--alpha", arguments_.alpha, "Review at p <= alpha: the share of clean models that is flagged [0.05]")
-        ->check(CLI::Range(1e-6, 0.5));
-    sub_->add_option("--quarantine-alpha", arguments_.quarantine_alpha, "Quarantine at p <= this [0.01]")
-        ->check(CLI::Range(1e-6, 0.5));
+        ->check(Between(1e-6, 0.5));
+    sub_->add_option("--quarantine-alpha", arguments_.quarantine_alpha, "Quarantine at p <= this [0.01, or --alpha where that is less]")
+        ->check(Between(1e-6, 0.5));
     return *this;
   }
   Command& Fleet() {
@@ -76,10 +99,10 @@ void AddFit(CLI::App& app, Arguments& a, int& code) {
   fit->add_option("--detector-version", a.version, "Version of the detector [1]")->check(CLI::PositiveNumber);
   fit->add_option("--seed", a.seed, "The same seed and models give the same detector, byte for byte [1]");
   fit->add_option("--calibration-share", a.calibration_share, "Share of each family that calibrates [0.5]")
-      ->check(CLI::Range(0.05, 0.95));
+      ->check(Between(0.05, 0.95));
   fit->add_option("--family-minimum", a.family_minimum, "Smaller families share the global detector [20]");
-  fit->add_option("--alpha", a.alpha, "Level whose promise is shown [0.05]")->check(CLI::Range(1e-6, 0.5));
-  fit->add_option("--delta", a.delta, "1 - confidence of the promise [0.05]")->check(CLI::Range(1e-6, 0.5));
+  fit->add_option("--alpha", a.alpha, "Level whose promise is shown [0.05]")->check(Between(1e-6, 0.5));
+  fit->add_option("--delta", a.delta, "1 - confidence of the promise [0.05]")->check(Between(1e-6, 0.5));
 }
 
 int NotBuiltYet(const char* command) {
@@ -108,7 +131,7 @@ void AddCommands(CLI::App& app, Arguments& a, int& code) {
   Command sanitize(app, a, code, "sanitize_predictions", "Drop the rows of a predictions CSV that stand out most",
                    SanitizePredictions);
   sanitize.OnePath("The CSV").OutputPath("The cleaned CSV [NAME.sanitized.csv]").Overwrite("Replace the output");
-  sanitize->add_option("--contamination", a.contamination, "Share of the rows to drop [0.05]")->check(CLI::Range(0.0, 0.5));
+  sanitize->add_option("--contamination", a.contamination, "Share of the rows to drop [0.05]")->check(Between(0.0, 0.5));
   Command(app, a, code, "selftest", "Check this installation, and fitting and scoring on the models of a folder", SelfTest)
       .Paths("A folder of models").Many();
   Command(app, a, code, "schema", "The fingerprint's columns: name, group, unit, definition (Markdown or JSON)", PrintSchema);
@@ -133,6 +156,9 @@ int Main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsage;
+  } catch (const std::exception& error) {  // Out of memory, or no more threads.
+    std::fprintf(stderr, "driftseal: %s\n", error.what());
+    return kFailure;
   }
   return code;
 }

@@ -40,7 +40,8 @@ std::vector<bool> Dropped(const std::vector<double>& scores, double contaminatio
   std::vector<size_t> order(scores.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return scores[a] > scores[b]; });
-  const auto count = static_cast<size_t>(std::floor(contamination * static_cast<double>(scores.size())));
+  // 0.29 · 100 is 28.999...: a share that is meant to be whole rows is.
+  const auto count = static_cast<size_t>(std::floor(contamination * static_cast<double>(scores.size()) + 1e-6));
   std::vector<bool> dropped(scores.size());
   for (size_t i = 0; i < count; ++i) dropped[order[i]] = true;
   return dropped;

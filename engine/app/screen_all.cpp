@@ -157,9 +157,15 @@ int ScreenAll(const Arguments& arguments, screen::Mode mode, const std::string& 
   }
   const ordered_json header = Header(arguments, command, inputs->root.path(), without ? nullptr : &*detector, digest);
   const std::string journal_path = artifact::Cat(report, ".journal");
-  if (arguments.restart) std::filesystem::remove(journal_path, error);
+  if (std::filesystem::exists(report, error) && !std::filesystem::is_regular_file(report, error)) {
+    return Fail(absl::FailedPreconditionError(artifact::Cat(report, ": cannot be the report: expected a regular file")));
+  }
   absl::StatusOr<store::Journal> journal = store::Journal::Open(journal_path, screen::Dump(header));
   if (!journal.ok()) return Fail(journal.status());
+  // Emptied and not removed: the lock of a run that is still writing it must hold.
+  if (arguments.restart) {
+    if (absl::Status status = journal->Truncate(0); !status.ok()) return Fail(status);
+  }
   screen::Tally tally;
   absl::StatusOr<size_t> done = screen::ResumeFrom(*journal, inputs->subjects, tally);
   if (!done.ok()) return Fail(done.status());

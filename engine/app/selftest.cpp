@@ -58,7 +58,7 @@ Subjects FindModels(const Arguments& arguments) {
   if (arguments.paths.empty() && arguments.root.empty()) return MadeUp();
   absl::StatusOr<Inputs> inputs = FindInputs(arguments);
   if (!inputs.ok()) {
-    std::printf("%s\n", Printable(std::string(inputs.status().message())).c_str());
+    std::fprintf(stderr, "%s\n", Printable(std::string(inputs.status().message())).c_str());
     return MadeUp();
   }
   Subjects subjects{{}, ""};
@@ -70,7 +70,7 @@ Subjects FindModels(const Arguments& arguments) {
     subjects.samples.push_back({subject.path, read->fingerprint.family.Key(), screen::RowOf(read->fingerprint)});
   }
   if (subjects.samples.size() < detector::FitOptions().family_minimum) {
-    std::printf("%zu models are too few to fit on: made-up ones are used instead\n", subjects.samples.size());
+    std::fprintf(stderr, "%zu models are too few to fit on: made-up ones are used instead\n", subjects.samples.size());
     return MadeUp();
   }
   subjects.origin = artifact::Cat(subjects.samples.size(), " models of ", inputs->root.path());

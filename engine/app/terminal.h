@@ -11,12 +11,13 @@
 namespace driftseal::app {
 
 enum class Colour { kNone, kGreen, kYellow, kRed, kBlue, kDim, kBold };
-/// `text` in `colour` when standard output is a terminal and NO_COLOR is not set. Control characters of `text` (it may be
-/// the name of a hostile file) are shown as '?'.
+/// `text`, made Printable (it may be the name of a hostile file), in `colour` when standard output is a terminal and
+/// NO_COLOR is not set.
 std::string Paint(Colour colour, std::string_view text);
 /// The colour of a verdict's or a severity's name.
 Colour ColourOf(std::string_view word);
-/// Without control characters, so that a file's name cannot move the cursor.
+/// Without control characters (C0, C1, DEL), without those that reorder text, and as valid UTF-8, so that a file's name
+/// cannot move the cursor or pose as another: each is shown as '?'.
 std::string Printable(std::string_view text);
 /// Columns of the terminal, 120 where there is none.
 size_t TerminalWidth();
