@@ -141,6 +141,11 @@ void AddCommands(CLI::App& app, Arguments& a, int& code) {
       ->allow_extras();
 }
 
+bool IsCommand(const CLI::App& app, const std::string& name) {
+  const auto commands = app.get_subcommands([&](const CLI::App* command) { return command->check_name(name); });
+  return !commands.empty();
+}
+
 int Main(int argc, char** argv) {
   CLI::App app("DriftSeal screens fleets of machine-learning models: what was poisoned, swapped or altered.\n"
                "  driftseal fit trusted-models/       learn what normal looks like\n"
@@ -152,6 +157,10 @@ int Main(int argc, char** argv) {
   Arguments arguments;
   int code = 0;
   AddCommands(app, arguments, code);
+  if (argc > 1 && argv[1][0] != '-' && !IsCommand(app, argv[1])) {
+    std::fprintf(stderr, "driftseal: there is no command %s; driftseal --help lists them\n", argv[1]);
+    return kUsage;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

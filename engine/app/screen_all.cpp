@@ -58,10 +58,12 @@ class Listing {
   }
   static std::string Why(const ordered_json& entry) {
     if (entry.contains("error")) return entry["error"].get<std::string>();
-    std::string why;
+    // The signals that decided, which are the first ones of equal severity.
+    std::string why, severity;
     for (const ordered_json& signal : entry.value("signals", ordered_json::array())) {
-      const bool counts = signal.at("severity") != "info";
-      if (counts || why.empty()) why += artifact::Cat(why.empty() ? "" : "; ", signal.at("text").get<std::string>());
+      if (severity.empty()) severity = signal.at("severity").get<std::string>();
+      if (signal.at("severity") != severity) break;
+      why += artifact::Cat(why.empty() ? "" : "; ", signal.at("text").get<std::string>());
     }
     return why;
   }

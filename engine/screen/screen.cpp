@@ -69,7 +69,9 @@ Result Screener::Screen(const Subject& subject) const {
     signals = IntegritySignals(result.fingerprint);
     if (std::optional<Signal> scan = PredictionSignal(result.fingerprint)) signals.push_back(*std::move(scan));
   }
-  if (detector_ == nullptr) {
+  if (result.fingerprint.family.architecture.empty()) {
+    signals.push_back({"not-scored", Severity::kUnknown, "not scored: the model file could not be read", {}});
+  } else if (detector_ == nullptr) {
     signals.push_back({"no-detector", Severity::kUnknown, "no detector was fitted: only the files' integrity was checked", {}});
   } else {
     absl::StatusOr<detector::Score> score =
