@@ -1,3 +1,5 @@
+#include "engine/detector/load.h"
+
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -131,7 +133,12 @@ void ReadFamilies(StateReader& in, const Json& root, DetectorState& state) {
   in.Expect(!state.families.empty() || state.global.has_value(), "$", "holds no detector");
 }
 
-absl::StatusOr<DetectorState> ReadState(StateReader& in, const Json& root) {
+}  // namespace
+
+absl::StatusOr<DetectorState> ReadState(const std::string& file, const Json& root, const artifact::Source& source) {
+  const absl::StatusOr<replay::TensorReader> arrays = replay::TensorReader::Open(source);
+  if (!arrays.ok()) return arrays.status();
+  StateReader in(file, &*arrays);
   DetectorState state;
   state.name = in.Text(root, "$", "name");
   state.version = static_cast<int>(in.Count(root, "$", "version", INT32_MAX));
@@ -142,6 +149,8 @@ absl::StatusOr<DetectorState> ReadState(StateReader& in, const Json& root) {
   if (!in.ok()) return in.status();
   return state;
 }
+
+namespace {
 
 absl::StatusOr<Json> ReadJson(const std::string& file) {
   absl::StatusOr<artifact::Source> source = artifact::Source::Open(file);
@@ -194,10 +203,7 @@ absl::StatusOr<DetectorState> LoadState(const std::string& directory) {
                                                       state_file, " ($.arrays.sha256) was saved with ", recorded->Hex(),
                                                       ": the two files do not belong together"));
   }
-  const absl::StatusOr<replay::TensorReader> arrays = replay::TensorReader::Open(*source);
-  if (!arrays.ok()) return arrays.status();
-  StateReader in(state_file, &*arrays);
-  absl::StatusOr<DetectorState> state = ReadState(in, *root);
+  absl::StatusOr<DetectorState> state = ReadState(state_file, *root, *source);
   if (!state.ok()) return state.status();
   if (absl::Status status = source->CheckUnchanged(); !status.ok()) return status;
   return state;

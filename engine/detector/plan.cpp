@@ -30,8 +30,9 @@ Plan Split(const std::string& key, const std::vector<Sample>& samples, std::span
   plan.key = key;
   const std::vector<size_t> order = ShuffledById(samples, members, options.seed);
   auto calibrating = static_cast<size_t>(options.calibration_share * static_cast<double>(order.size()));
-  if (options.calibration_share > 0 && order.size() > calibrating + kMostFittingRows) {
-    calibrating = order.size() - kMostFittingRows;
+  if (options.calibration_share > 0) {
+    if (order.size() >= kLeastCalibrating + kLeastFittingBeside) calibrating = std::max(calibrating, kLeastCalibrating);
+    if (order.size() > calibrating + kMostFittingRows) calibrating = order.size() - kMostFittingRows;
   }
   calibrating = std::min(calibrating, order.size() - std::min(order.size(), kLeastFittingRows));
   const auto cut = order.begin() + static_cast<std::ptrdiff_t>(calibrating);

@@ -18,6 +18,10 @@ inline constexpr size_t kLeastFittingRows = 4;
 /// More rows change no member noticeably, but the cost of fitting and of kNN grows with them; the rest calibrates.
 inline constexpr size_t kMostFittingRows = 2000;
 
+/// Fewer calibrating models can give no p-value of 5 % or less, and then nothing can be called at that level: a family
+/// that keeps enough models to fit on gives up this many, whatever the share says.
+inline constexpr size_t kLeastCalibrating = 19, kLeastFittingBeside = 8;
+
 /// Rows that own their values.
 struct Matrix {
   size_t rows = 0, cols = 0;
