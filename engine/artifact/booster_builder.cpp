@@ -257,7 +257,7 @@ absl::Status BoosterBuilder::SetParameter(Place place, std::string_view text) {
   return absl::OkStatus();
 }
 
-// "5E-1", or since XGBoost 3.1 "[5E-1]" with a number for each target, of which the mean is taken.
+// "5E-1", or since XGBoost 3.1 "[5E-1]" with a number for each class or target.
 absl::Status BoosterBuilder::SetBaseScore(std::string_view text) {
   std::string_view list = text;
   if (list.size() >= 2 && list.front() == '[' && list.back() == ']') list = list.substr(1, list.size() - 2);
@@ -267,6 +267,7 @@ absl::Status BoosterBuilder::SetBaseScore(std::string_view text) {
     double value = 0;
     if (!absl::SimpleAtod(ForAbsl(number), &value)) return Bad(Cat("expected a number, found ", Quoted(text)));
     sum += value;
+    booster_.base_scores.push_back(value);
   }
   if (numbers.empty() || !std::isfinite(sum)) return Bad(Cat("expected a finite number, found ", Quoted(text)));
   booster_.base_score = sum / static_cast<double>(numbers.size());

@@ -72,7 +72,8 @@ struct BoostedTree {
 struct Booster {
   std::string objective, booster, version;
   uint32_t features = 0, classes = 0;
-  double base_score = 0;
+  double base_score = 0;            ///< The mean of base_scores.
+  std::vector<double> base_scores;  ///< One for all, or since XGBoost 3.1 one a class or target.
   std::vector<BoostedTree> trees;
   std::vector<int32_t> tree_class;
 };

@@ -88,7 +88,7 @@ std::string PickleOpcodeName(uint8_t op) {
   for (const Opcode& opcode : kOpcodes) {
     if (opcode.code == op) return std::string(opcode.name);
   }
-  return absl::StrFormat("0x%02x, which is no opcode", op);
+  return absl::StrFormat("the unknown opcode 0x%02x", op);
 }
 
 }  // namespace driftseal::artifact
