@@ -22,7 +22,7 @@ class Fleet {
 
   SchemaId Schema() const {
     SchemaId schema{"test", 1, "5ca1ab1e", {}};
-    for (size_t c = 0; c < cols_; ++c) schema.features.push_back("f" + std::to_string(c));
+    for (size_t c = 0; c < cols_; ++c) schema.features.push_back(std::string("f").append(std::to_string(c)));
     return schema;
   }
   /// A clean row; `level` sets families apart.
