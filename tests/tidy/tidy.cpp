@@ -25,7 +25,8 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"engine/artifact", {"kernels"}},
     {"engine/store", {"engine/artifact"}},
     {"engine/fingerprint", {"engine/artifact", "kernels"}},
-    {"engine/detector", {"engine/artifact", "kernels"}},
+    // The protocol of the replay process, which both sides speak; the target that has LibTorch cannot be linked.
+    {"engine/detector", {"engine/artifact", "engine/replay", "kernels"}},
     {"engine/replay", {"engine/artifact", "kernels"}},
     {"engine/screen", {"engine/artifact", "engine/detector", "engine/fingerprint", "engine/store"}},
     {"engine/app", {"engine/artifact", "engine/detector", "engine/fingerprint", "engine/screen", "engine/store", "kernels"}},
