@@ -16,6 +16,7 @@ int BackfillHashes(const Arguments& arguments);
 int Describe(const Arguments& arguments);
 int SanitizePredictions(const Arguments& arguments);
 int SelfTest(const Arguments& arguments);
+int PrintFingerprints(const Arguments& arguments);
 int PrintSchema(const Arguments& arguments);
 
 }  // namespace driftseal::app

@@ -134,6 +134,9 @@ void AddCommands(CLI::App& app, Arguments& a, int& code) {
   sanitize->add_option("--contamination", a.contamination, "Share of the rows to drop [0.05]")->check(Between(0.0, 0.5));
   Command(app, a, code, "selftest", "Check this installation, and fitting and scoring on the models of a folder", SelfTest)
       .Paths("A folder of models").Many();
+  Command(app, a, code, "fingerprint", "The fingerprint of one model as a table, of many as CSV (JSON: a line a model)",
+          PrintFingerprints)
+      .Paths("Folders or files").Many();
   Command(app, a, code, "schema", "The fingerprint's columns: name, group, unit, definition (Markdown or JSON)", PrintSchema);
   Command(app, a, code, "serve", "The engine behind gRPC and HTTP (not built yet)", Serve)->allow_extras();
   Command(app, a, code, "materialize_canary", "Canary inputs of one model (not built yet)", MaterializeCanary)->allow_extras();
