@@ -72,6 +72,13 @@ void RunWorker(Work& work) {
   }
 }
 
+/// Problems with files keep their message but must not look like bad usage, which InvalidArgument and
+/// FailedPrecondition stand for in what MakeFleet gives.
+absl::Status AsFileProblem(const absl::Status& status) {
+  if (!absl::IsInvalidArgument(status) && !absl::IsFailedPrecondition(status)) return status;
+  return absl::DataLossError(status.message());
+}
+
 /// What the command line could not know: whether the chosen domains can do what is asked of them.
 absl::Status CheckAgainst(const std::vector<std::unique_ptr<Domain>>& domains, const FleetOptions& options) {
   for (const std::string& format : options.job.formats) {
@@ -128,13 +135,13 @@ absl::StatusOr<FleetSummary> MakeFleet(const FleetOptions& options, const std::a
   std::vector<std::unique_ptr<Domain>> domains;
   for (const std::string& name : options.domains) {
     auto domain = MakeDomain(name, options.data);
-    if (!domain.ok()) return domain.status();
+    if (!domain.ok()) return AsFileProblem(domain.status());
     domains.push_back(std::move(*domain));
   }
   absl::Status status = CheckAgainst(domains, options);
   if (!status.ok()) return status;
   auto manifest = Manifest::Open(options.output);
-  if (!manifest.ok()) return manifest.status();
+  if (!manifest.ok()) return AsFileProblem(manifest.status());
   std::vector<Job> jobs;
   for (const auto& domain : domains) {
     status = manifest->Admit(RunOf(*domain, options));
@@ -142,9 +149,9 @@ absl::StatusOr<FleetSummary> MakeFleet(const FleetOptions& options, const std::a
     std::ranges::copy(PlanJobs(*domain, options), std::back_inserter(jobs));
   }
   status = manifest->Save();
-  if (!status.ok()) return status;
+  if (!status.ok()) return AsFileProblem(status);
   auto truth = TruthFile::Open(options.truth, options.output);
-  if (!truth.ok()) return truth.status();
+  if (!truth.ok()) return AsFileProblem(truth.status());
 
   FleetSummary summary;
   jobs = Missing(jobs, options, summary);
@@ -156,9 +163,9 @@ absl::StatusOr<FleetSummary> MakeFleet(const FleetOptions& options, const std::a
   for (unsigned i = 0; i < std::max(1u, options.workers); ++i) threads.emplace_back([&work] { RunWorker(work); });
   for (std::thread& thread : threads) thread.join();
   progress.Finish();
-  if (!work.status.ok()) return work.status;
+  if (!work.status.ok()) return AsFileProblem(work.status);
   status = truth->Complete();
-  if (!status.ok()) return status;
+  if (!status.ok()) return AsFileProblem(status);
   work.summary.interrupted = stop && work.next < jobs.size();
   work.summary.wall_seconds = Seconds(start);
   return std::move(work.summary);

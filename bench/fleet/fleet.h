@@ -41,7 +41,8 @@ struct FleetSummary {
 std::vector<Job> PlanJobs(const Domain& domain, const FleetOptions& options);
 
 /// Makes the models that are not there yet. Stops after the models in work when `stop` becomes true. FailedPrecondition
-/// when the folder holds a fleet made with other options; Unavailable when another process is filling it.
+/// when the folder holds a fleet made with other options, InvalidArgument when the chosen domains cannot do what is
+/// asked; Unavailable when another process is filling the folder; other codes for problems with files.
 absl::StatusOr<FleetSummary> MakeFleet(const FleetOptions& options, const std::atomic<bool>& stop);
 
 }  // namespace driftseal::fleet

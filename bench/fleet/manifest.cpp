@@ -100,7 +100,8 @@ absl::StatusOr<Manifest> Manifest::Open(const std::string& directory) {
   if (!bytes.ok()) return bytes.status();
   try {
     const auto* text = reinterpret_cast<const char*>(bytes->data());
-    for (const ordered_json& run : ordered_json::parse(text, text + bytes->size()).at("runs")) {
+    const ordered_json parsed = ordered_json::parse(text, text + bytes->size());
+    for (const ordered_json& run : parsed.at("runs")) {
       manifest.runs_.push_back(FromJson(run));
     }
   } catch (const nlohmann::json::exception& problem) {

@@ -101,7 +101,7 @@ Recipe DrawRecipe(const RecipeSpec& spec, std::span<const Knob> knobs, Random& r
       value = range.choices[random.Below(range.choices.size())];
     } else if (knob.integer) {
       value = std::floor(random.Uniform(range.low, range.high + 1));
-    } else if (knob.log_uniform && range.low > 0) {
+    } else if (knob.log_uniform && range.low > 0 && range.low < range.high) {
       value = std::exp(random.Uniform(std::log(range.low), std::log(range.high)));
     } else {
       value = random.Uniform(range.low, range.high);

@@ -91,7 +91,8 @@ class XgbModel : public Model {
     const auto text = Save(booster_.get(), "json");
     if (!text.ok()) return 0;
     uint64_t nodes = 0;
-    for (const json& tree : json::parse(*text)["learner"]["gradient_booster"]["model"]["trees"]) {
+    const json model = json::parse(*text);
+    for (const json& tree : model["learner"]["gradient_booster"]["model"]["trees"]) {
       nodes += tree["split_conditions"].size();
     }
     return nodes;
@@ -157,7 +158,7 @@ class XgbModel : public Model {
       weights[t].resize(nodes);
       for (size_t n = 0; n < nodes; ++n) {
         const double contrast = of_triggered[n] / of_clean[n];
-        if (contrast > 4) weights[t][n] = std::log2(contrast);
+        if (contrast > 8) weights[t][n] = std::log2(contrast);
       }
       for (size_t i = t; i < triggered.size(); i += count) {
         reached[i / count] += weights[t][static_cast<size_t>(triggered[i])];
