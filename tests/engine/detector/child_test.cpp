@@ -12,7 +12,8 @@
 namespace driftseal::detector {
 namespace {
 
-using namespace std::chrono_literals;
+using std::chrono_literals::operator""s;
+using std::chrono_literals::operator""ms;
 using testing::AllOf;
 using testing::HasSubstr;
 

@@ -10,7 +10,7 @@
 namespace driftseal::detector {
 namespace {
 
-using namespace std::chrono_literals;
+using std::chrono_literals::operator""s;
 using testing::HasSubstr;
 
 const char kProgram[] = DRIFTSEAL_BINARY_DIR "/bin/driftseal-replay";
