@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
+#include <span>
 #include <thread>
 
 #include "engine/detector/child.h"
@@ -19,6 +21,8 @@ constexpr uint32_t kEpochs = 200;
 constexpr double kLearningRate = 2e-3, kWeightDecay = 1e-3;
 /// Jobs take well under a second each; this is for a machine that is busy with something else.
 constexpr std::chrono::seconds kStartTimeout{120}, kJobTimeout{10};
+/// A call costs half a second for LibTorch to load; an answer of more families would near the limit of a frame.
+constexpr size_t kPlansPerCall = 200;
 
 /// The bottleneck takes up the directions in which clean rows vary most, so that what is left over shows; a narrow one
 /// leaves that variation in the error, which then hides everything else. Weight decay keeps it from learning the rows.
@@ -64,15 +68,8 @@ Network ToNetwork(std::vector<replay::TrainedLayer> layers) {
   return network;
 }
 
-}  // namespace
-
-absl::StatusOr<std::vector<std::vector<Network>>> TrainAutoencoders(const std::vector<Plan>& plans,
-                                                                    const FitOptions& options) {
-  if (options.replay_program.empty()) {
-    return absl::FailedPreconditionError(
-        "the autoencoder is trained by driftseal-replay, and no such program was given (a build without LibTorch has "
-        "none); fit without the member \"autoencoder\", or build with LibTorch");
-  }
+/// One call of the replay program.
+absl::StatusOr<std::vector<std::vector<Network>>> TrainBatch(std::span<const Plan> plans, const FitOptions& options) {
   replay::TrainRequest request;
   request.threads = options.threads > 0 ? options.threads : std::max(1u, std::thread::hardware_concurrency());
   for (size_t p = 0; p < plans.size(); ++p) {
@@ -91,6 +88,25 @@ absl::StatusOr<std::vector<std::vector<Network>>> TrainAutoencoders(const std::v
   std::vector<std::vector<Network>> networks(plans.size());
   for (size_t j = 0; j < trained->size(); ++j)
     networks[j / (kFolds + 1)].push_back(ToNetwork(std::move((*trained)[j])));
+  return networks;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<std::vector<Network>>> TrainAutoencoders(const std::vector<Plan>& plans,
+                                                                    const FitOptions& options) {
+  if (options.replay_program.empty()) {
+    return absl::FailedPreconditionError(
+        "the autoencoder is trained by driftseal-replay, and no such program was given (a build without LibTorch has "
+        "none); fit without the member \"autoencoder\", or build with LibTorch");
+  }
+  std::vector<std::vector<Network>> networks;
+  const std::span<const Plan> all(plans);
+  for (size_t first = 0; first < all.size(); first += kPlansPerCall) {
+    auto batch = TrainBatch(all.subspan(first, std::min(kPlansPerCall, all.size() - first)), options);
+    if (!batch.ok()) return batch.status();
+    std::move(batch->begin(), batch->end(), std::back_inserter(networks));
+  }
   return networks;
 }
 

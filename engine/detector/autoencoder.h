@@ -11,7 +11,7 @@
 namespace driftseal::detector {
 
 /// For each plan kFolds networks, network f trained without fold f, and then the one trained on all fitting rows. One
-/// call of the replay program for all of them. FailedPrecondition when there is no such program.
+/// call of the replay program for up to 200 plans. FailedPrecondition when there is no such program.
 absl::StatusOr<std::vector<std::vector<kernels::autoencoder::Network>>> TrainAutoencoders(
     const std::vector<Plan>& plans, const FitOptions& options);
 
