@@ -40,8 +40,9 @@ std::string Predictions(int rows, int classes) {
   std::string text = "y_true,y_pred";
   for (int c = 0; c < classes; ++c) text.append(",p_").append(std::to_string(c));
   for (int r = 0; r < rows; ++r) {
-    text += '\n' + std::to_string(generator() % 10) + "," + std::to_string(generator() % 10);
-    for (int c = 0; c < classes; ++c) text += "," + std::to_string(static_cast<double>(generator()) / 4294967296.0);
+    text.append("\n").append(std::to_string(generator() % 10)).append(",").append(std::to_string(generator() % 10));
+    for (int c = 0; c < classes; ++c)
+      text.append(",").append(std::to_string(static_cast<double>(generator()) / 4294967296.0));
   }
   return text + "\n";
 }
@@ -72,7 +73,8 @@ void Bench(const std::string& name, const std::vector<artifact::NamedTensor>& te
   const std::string json =
       R"({"model_name":")" + name + R"(","domain":"vision","artifacts":{"model_path":")" + name +
       R"(.safetensors","predictions_path":")" + name +
-      R"(.csv"},"promotion":{"task":"classification","primary":0.9,"baseline":0.1,"eligible":true},"training":{"seconds":12.5,"parameters":12000,"recipe":{"epochs":8}}})";
+      R"(.csv"},"promotion":{"task":"classification","primary":0.9,"baseline":0.1,"eligible":true},)" +
+      R"("training":{"seconds":12.5,"parameters":12000,"recipe":{"epochs":8}}})";
   Check(artifact::WriteFileAtomically(path + ".safetensors", *bytes));
   Check(artifact::WriteFileAtomically(path + ".csv", csv));
   Check(artifact::WriteFileAtomically(path + ".meta.json", json));

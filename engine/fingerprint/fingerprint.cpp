@@ -121,7 +121,8 @@ absl::Status PredictionFeatures(const Source& source, std::string_view task, con
 class Finder {
  public:
   Finder(const Root& root, std::string_view meta_directory) : root_(root), directory_(meta_directory) {
-    const std::string_view root_path = root.path();
+    std::string_view root_path = root.path();
+    while (root_path.ends_with("/")) root_path.remove_suffix(1);
     if (directory_ == root_path) directory_ = "";
     if (directory_.starts_with(Cat(root_path, "/"))) directory_.remove_prefix(root_path.size() + 1);
     while (directory_.starts_with("./")) directory_.remove_prefix(2);

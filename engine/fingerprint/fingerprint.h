@@ -17,8 +17,8 @@
 
 namespace driftseal::fingerprint {
 
-/// Which models may be compared. `architecture` is the digest of tensor names, shapes and types, so that a bare file has
-/// a family too; domain and task are empty for a bare file.
+/// Which models may be compared. `architecture` is the digest of tensor names, shapes and types, so that a bare file
+/// has a family too; domain and task are empty for a bare file.
 struct Family {
   std::string domain, task, architecture;  ///< architecture: first 16 hex digits of the digest, "" when unreadable.
   std::string Key() const;                 ///< "domain/task/architecture", "-" for an empty part.
@@ -54,7 +54,9 @@ struct Options {
 
 /// The fingerprint of a model with a meta file; artifact paths are looked up beside the meta file, then beneath `root`,
 /// and never outside of it. A file that is missing or unreadable makes NaN columns and a FileEvidence, not an error.
-Fingerprint FromMeta(const ModelMeta& meta, const std::string& meta_directory, const artifact::Root& root, const Options& options);
+/// `meta_directory` is relative to the root ("" for the root itself) or lies beneath it as root.path() spells it.
+Fingerprint FromMeta(const ModelMeta& meta, const std::string& meta_directory, const artifact::Root& root,
+                     const Options& options);
 /// The fingerprint of a model file that has no meta file.
 Fingerprint FromModelFile(const artifact::Source& model, const Options& options);
 

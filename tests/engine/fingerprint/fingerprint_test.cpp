@@ -113,6 +113,9 @@ TEST_F(FromMetaTest, LooksBesideTheMetaFileAndThenBeneathTheRoot) {
     EXPECT_TRUE(print.files[0].status.ok()) << directory << print.files[0].status;
     EXPECT_TRUE(print.files[1].status.ok()) << directory << print.files[1].status;
   }
+  const auto slash = artifact::Root::Open(dir_.path() + "/");
+  ASSERT_TRUE(slash.ok()) << slash.status();
+  EXPECT_TRUE(FromMeta(Meta(), dir_.path() + "/a", *slash, {}).files[0].status.ok());
   // The file beside wins.
   dir_.Write("a/m.csv", "y_true\n1\n");
   EXPECT_EQ(Print(Meta(), "a").files[1].actual, DigestOf("y_true\n1\n"));

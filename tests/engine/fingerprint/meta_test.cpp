@@ -25,7 +25,8 @@ std::string ErrorOf(std::string_view json) {
 TEST(ParseMeta, ReadsEveryField) {
   const std::string text =
       std::string(R"({"model_name":"m","domain":"vision","model_kind":"cnn","framework":"libtorch 2",
-    "artifacts":{"metadata_path":"m.meta.json","model_path":"m.pt","predictions_path":"m.csv","related_paths":["a","b/c"]},
+    "artifacts":{"metadata_path":"m.meta.json","model_path":"m.pt","predictions_path":"m.csv",
+      "related_paths":["a","b/c"]},
     "promotion":{"task":"classification","primary_metric":"accuracy","primary":0.9,"baseline":1,"eligible":true},
     "training":{"seconds":1.5,"parameters":1000,"samples":18446744073709551615,"final_loss":-0.25,"score":0.95,
       "recipe":{"epochs":8,"optimizer":"adam","augment":true,"betas":[0.9,0.99],"note":null}},
