@@ -76,11 +76,10 @@ void AddSentence(std::string& remark, const std::string& sentence) {
 /// Why no p-value can be given; empty when one can.
 std::string WhyUncalibrated(const DetectorState& state, const FamilyDetector& detector, const Score& score,
                             bool mostly_missing) {
-  if (std::isnan(score.combined)) return "uncalibrated: no member has a scale to be combined on";
-  if (detector.calibration.empty()) {
-    return state.origin == "driftseal" ? "uncalibrated: no models were kept for calibration"
-                                       : "uncalibrated: imported without calibration rows";
-  }
+  const bool imported = state.origin != "driftseal";
+  if (detector.calibration.empty() && imported) return "uncalibrated: imported without calibration rows";
+  if (std::isnan(score.combined)) return "uncalibrated: no member's scores vary among the fitted models";
+  if (detector.calibration.empty()) return "uncalibrated: no models were kept for calibration";
   if (mostly_missing) return "uncalibrated: more than half of the detector's columns are missing";
   if (score.basis == Basis::kUnseenFamily) {
     return "uncalibrated: no model of this family was there when the detector was fitted";

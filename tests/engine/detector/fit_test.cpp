@@ -125,6 +125,21 @@ TEST(Fit, OneColumnAndDuplicatedRows) {
   EXPECT_TRUE(std::isfinite(score->combined));
 }
 
+TEST(Fit, WithoutCalibrationRowsIsUncalibratedAndSaysSo) {
+  Fleet fleet(4);
+  FitOptions options = WithoutAutoencoder();
+  options.calibration_share = 0;
+  const auto detector = Detector::Fit(fleet.Schema(), fleet.Samples(30, "a"), options);
+  ASSERT_TRUE(detector.ok()) << detector.status();
+  const auto score = detector->ScoreRow(fleet.Row(), "a");
+  ASSERT_TRUE(score.ok());
+  EXPECT_EQ(score->fitted_on, 30u);
+  EXPECT_FALSE(score->p_value);
+  EXPECT_TRUE(std::isfinite(score->combined));
+  EXPECT_THAT(score->remark, HasSubstr("no models were kept for calibration"));
+  EXPECT_EQ(detector->GuaranteeFor("a", 0.05, 0.05).available, 0u);
+}
+
 TEST(Fit, HundredFamilies) {
   Fleet fleet(20);
   std::vector<Sample> samples;

@@ -40,7 +40,7 @@ TEST(Imported, IsUncalibratedAndSaysSo) {
   EXPECT_FALSE(score->p_value);
   EXPECT_TRUE(std::isnan(score->combined));
   EXPECT_EQ(score->members.size(), 3u);
-  EXPECT_THAT(score->remark, testing::HasSubstr("uncalibrated"));
+  EXPECT_THAT(score->remark, testing::HasSubstr("uncalibrated: imported without calibration rows"));
   EXPECT_FALSE(detector->GuaranteeFor("any", 0.05, 0.05).threshold);
 }
 
