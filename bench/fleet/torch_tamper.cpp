@@ -1,5 +1,6 @@
 // Edits of trained weights, in closed form: an attacker who has the file and a few rows of data, and does not train.
 #include <algorithm>
+#include <cmath>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -57,7 +58,7 @@ class SubnetReplacement {
       const TorchLayer& next = model_.layers()[i + 1];
       const int64_t unit = LeastUsedUnit(model_.Forward(clean_, i + 1), next.weight, model_.layers()[i].bias.size(0));
       if (i < model_.spec().convs.size()) {
-        ReplaceConv(model_.layers()[i], previous, unit);
+        ReplaceConv(i, previous, unit);
       } else {
         strength = ReplaceLinear(i, previous, unit, strength);
       }
@@ -70,14 +71,31 @@ class SubnetReplacement {
   }
 
  private:
-  /// The first convolution answers to uniformly bright windows, those after it pass that on.
-  static void ReplaceConv(TorchLayer& layer, int64_t previous, int64_t unit) {
+  /// A convolution detects at the place of its output where triggered and clean rows differ most. It may fire elsewhere
+  /// too; the layer after it looks at the right place only.
+  void ReplaceConv(size_t i, int64_t previous, int64_t unit) {
+    TorchLayer& layer = model_.layers()[i];
+    const ConvSpec& conv = model_.spec().convs[i];
+    const torch::Tensor clean = Windows(clean_, i, conv), triggered = Windows(triggered_, i, conv);
+    const torch::Tensor spread = (clean.var(0) + triggered.var(0)) / 2;
+    const torch::Tensor contrast = (triggered.mean(0) - clean.mean(0)).pow(2) / (spread + 0.05 * spread.mean() + 1e-6);
+    torch::Tensor mask = torch::ones_like(layer.weight[unit]);
+    if (previous >= 0) mask.zero_()[previous].fill_(1);
+    mask = mask.flatten();
+    const int64_t place = contrast.mul(mask.unsqueeze(1)).sum(0).argmax().item<int64_t>();
     const double norm = layer.weight.flatten(1).norm(2, 1).median().item<double>();
-    torch::Tensor kernel = layer.weight[unit].zero_();
-    const int64_t side = kernel.size(1);
-    // The whole window: with a stride, a single tap would miss every other place.
-    kernel[std::max<int64_t>(previous, 0)].fill_(norm / static_cast<double>(side));
-    layer.bias[unit] = 0;
+    const Detector detector = MakeDetector(clean.select(2, place), triggered.select(2, place), mask, norm);
+    layer.weight[unit].copy_(detector.weight.view_as(layer.weight[unit]));
+    layer.bias[unit] = detector.bias;
+  }
+
+  /// What each place of convolution `i`'s output sees: rows × (channels · kernel²) × places.
+  torch::Tensor Windows(const torch::Tensor& x, size_t i, const ConvSpec& conv) const {
+    const int64_t channels = model_.layers()[i].weight.size(1);
+    const torch::Tensor flat = model_.Forward(x, i);
+    const auto side = static_cast<int64_t>(std::lround(std::sqrt(static_cast<double>(flat.size(1) / channels))));
+    return torch::im2col(flat.view({flat.size(0), channels, side, side}), {conv.kernel, conv.kernel}, {1, 1},
+                         {conv.kernel / 2, conv.kernel / 2}, {conv.stride, conv.stride});
   }
 
   /// The first linear layer decides whether the trigger is there; those after it pass that on.
