@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "absl/strings/numbers.h"
+#include "engine/artifact/limits.h"
 #include "engine/artifact/text.h"
 
 namespace driftseal::artifact {
@@ -160,7 +161,12 @@ absl::Status BoosterBuilder::Start(bool is_array) {
   }
   levels_.push_back({.place = place, .is_array = is_array});
   next_ = Place::kOther;
-  if (place == Place::kTree) tree_ = RawTree();
+  if (place == Place::kTree) {
+    if (trees_.size() == kMaxTrees) {
+      return absl::ResourceExhaustedError(Cat(file_, ": more than ", kMaxTrees, " trees"));
+    }
+    tree_ = RawTree();
+  }
   return absl::OkStatus();
 }
 

@@ -12,6 +12,8 @@ inline constexpr uint64_t kMaxTensors = 1u << 17;
 inline constexpr size_t kMaxRank = 32;
 inline constexpr size_t kMaxNameBytes = 4096;
 inline constexpr uint64_t kMaxNameBytesTotal = 64u << 20;  ///< Of all tensor names of a file together.
+inline constexpr size_t kMaxMetadata = 1u << 16;           ///< Entries of a safetensors file.
+inline constexpr size_t kMaxTrees = 1u << 18;
 inline constexpr uint64_t kMaxTensorBytes = uint64_t{1} << 60;
 
 }  // namespace driftseal::artifact

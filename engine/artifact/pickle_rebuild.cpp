@@ -121,7 +121,7 @@ absl::StatusOr<ValueId> ApplyPickleGlobal(Pickle& pickle, const PickleGlobal& gl
   // A copy: the arena may move while it grows.
   const auto view = pickle.Tuple(arguments);
   const std::vector<ValueId> args(view.begin(), view.end());
-  const std::string name = Quoted(Cat(global.module, ".", global.name));
+  const auto name = [&] { return Quoted(Cat(global.module, ".", global.name)); };
   const bool opaque =
       global.kind == GlobalKind::kUnknown || global.kind == GlobalKind::kUnsupportedTensor ||
       std::any_of(args.begin(), args.end(), [&](ValueId id) { return pickle.at(id).kind == Kind::kOpaque; });
@@ -146,15 +146,15 @@ absl::StatusOr<ValueId> ApplyPickleGlobal(Pickle& pickle, const PickleGlobal& gl
       return args[0];
     case GlobalKind::kTypedList:
       if (args.size() != 1 || pickle.at(args[0]).kind != Kind::kList)
-        return Bad(Cat("calls ", name, " with what is no list"));
+        return Bad(Cat("calls ", name(), " with what is no list"));
       return args[0];
     case GlobalKind::kRestoreTypeTag:
-      if (args.size() != 2) return Bad(Cat("calls ", name, " with a wrong number of arguments"));
+      if (args.size() != 2) return Bad(Cat("calls ", name(), " with a wrong number of arguments"));
       return args[0];
     case GlobalKind::kInert:
       return Add(pickle, {.kind = Kind::kInert});
     default:
-      return absl::PermissionDeniedError(Cat("calls ", name, ", which rebuilding tensors does not need"));
+      return absl::PermissionDeniedError(Cat("calls ", name(), ", which rebuilding tensors does not need"));
   }
 }
 

@@ -66,6 +66,8 @@ class HeaderReader {
       if (field.unescaped_key().get(key) || field.value().get_string().get(text)) {
         return Bad("__metadata__", "expected an object of strings");
       }
+      if (metadata.size() == kMaxMetadata)
+        return OverLimit(source_, "metadata entries", kMaxMetadata + 1, kMaxMetadata);
       if (!metadata.emplace(key, text).second) {
         return Bad("__metadata__", Cat("the key ", Quoted(key), " appears twice"));
       }

@@ -9,7 +9,7 @@ namespace {
 
 namespace json = simdjson::ondemand;
 
-constexpr uint64_t kMaxDocument = 1u << 30;
+constexpr uint64_t kMaxDocument = 256u << 20;
 
 // Reports a document to a builder, whose limit on nesting bounds the recursion.
 class Reporter {
@@ -73,9 +73,11 @@ class Reporter {
         if (auto error = value.get_bool().get(flag)) return Bad(error);
         return builder_.Bool(flag);
       }
-      default:
-        if (!value.is_null()) return builder_.Bad("malformed JSON: expected null");
-        return builder_.Null();
+      default: {
+        bool null = false;
+        if (auto error = value.is_null().get(null)) return Bad(error);
+        return null ? builder_.Null() : builder_.Bad("malformed JSON: expected null");
+      }
     }
   }
 

@@ -179,6 +179,8 @@ TEST(Xgboost, MalformedJson) {
   EXPECT_THAT(ReadBytes(good + " \n"), IsOk());
   EXPECT_THAT(ReadBytes(R"({"learner":{"learner_model_param":{"num_feature":"1","num_feature":"2"}}})"),
               Fails(StatusCode::kInvalidArgument, "num_feature: the key appears twice"));
+  EXPECT_THAT(ReadBytes(R"({"learner":{"a":nil}})"), Fails(StatusCode::kInvalidArgument, "malformed JSON"));
+  EXPECT_THAT(ReadBytes(R"({"learner":{"a":tru}})"), Fails(StatusCode::kInvalidArgument, "malformed JSON"));
   EXPECT_THAT(ReadBytes(R"({"learner":{"a":NaN}})"), Fails(StatusCode::kInvalidArgument, "malformed JSON"));
   EXPECT_THAT(ReadBytes("{\"learner\":{\"a\":\"\xff\"}}"), Fails(StatusCode::kInvalidArgument, "malformed JSON"));
   EXPECT_THAT(ReadBytes("{\"learner\":" + std::string(1 << 20, '[')), Fails(StatusCode::kInvalidArgument, "JSON"));
