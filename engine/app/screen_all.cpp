@@ -31,15 +31,16 @@ class Listing {
  public:
   explicit Listing(bool all, size_t models) : all_(all || models <= kListed) {}
 
+  // Whether an entry of this verdict is to be added. One that found no room is counted.
+  bool Wants(std::string_view verdict) {
+    if (all_) return true;
+    if (verdict == "pass" || verdict == "skipped") return false;
+    const bool room = rows_.size() < kListed;
+    hidden_ += !room;
+    return room;
+  }
   void Add(const ordered_json& entry) {
-    const std::string& verdict = entry.at("verdict").get_ref<const std::string&>();
-    const bool quiet = verdict == "pass" || verdict == "skipped";
-    if (quiet && !all_) return;
-    if (!all_ && rows_.size() >= kListed) {
-      ++hidden_;
-      return;
-    }
-    rows_.push_back({verdict, PValue(entry), entry.at("path").get<std::string>(), Why(entry)});
+    rows_.push_back({entry.at("verdict").get<std::string>(), PValue(entry), entry.at("path").get<std::string>(), Why(entry)});
   }
 
   void Print(const std::string& report) const {
@@ -120,8 +121,8 @@ absl::Status Run(screen::FleetRun& run, size_t total, size_t done, const char* w
   auto synced = std::chrono::steady_clock::now();
   while (std::optional<screen::Entry> entry = run.Next()) {
     if (absl::Status status = journal.Append(entry->line); !status.ok()) return status;
-    screen::Count(entry->json, tally);
-    listing.Add(entry->json);
+    screen::Count(std::string_view(entry->verdict), tally);
+    if (listing.Wants(entry->verdict)) listing.Add(ordered_json::parse(entry->line));
     progress.Advance();
     if (std::chrono::steady_clock::now() - synced > std::chrono::seconds(2)) {
       if (absl::Status status = journal.Sync(); !status.ok()) return status;
@@ -134,7 +135,10 @@ absl::Status Run(screen::FleetRun& run, size_t total, size_t done, const char* w
 absl::Status ListResumed(store::Journal& journal, Listing& listing) {
   absl::StatusOr<store::Journal::Reader> reader = journal.Read();
   if (!reader.ok()) return reader.status();
-  while (std::optional<std::string> line = reader->Next()) listing.Add(ordered_json::parse(*line));
+  while (std::optional<std::string> line = reader->Next()) {
+    const ordered_json entry = ordered_json::parse(*line);
+    if (listing.Wants(entry.at("verdict").get_ref<const std::string&>())) listing.Add(entry);
+  }
   return absl::OkStatus();
 }
 

@@ -10,11 +10,22 @@
 #include <utility>
 
 #include "engine/artifact/text.h"
+#include "engine/screen/entry_line.h"
 #include "engine/store/atomic_file.h"
 
 namespace driftseal::screen {
 
 using nlohmann::ordered_json;
+
+namespace {
+
+// Builds and drops the JSON on the worker's thread: the one that collects the entries has 100,000 of them to write.
+Entry EntryOf(const Result& result) {
+  const ordered_json json = ToJson(result);
+  return {json.at("verdict").get<std::string>(), Dump(json)};
+}
+
+}  // namespace
 
 struct FleetRun::State {
   // As many results may wait for an earlier one that takes long (a big model among small ones).
@@ -41,8 +52,7 @@ struct FleetRun::State {
         if (stop || claimed >= subjects.size()) return;
         index = claimed++;
       }
-      Entry entry{ToJson(screener->Screen(subjects[index])), ""};
-      entry.line = Dump(entry.json);
+      Entry entry = EntryOf(screener->Screen(subjects[index]));
       const std::lock_guard lock(mutex);
       window[index % kWindow] = std::move(entry);
       if (index == emitted) ready.notify_one();
@@ -112,18 +122,17 @@ std::vector<double> AdjustedPValues(std::span<const double> p) {
 
 namespace {
 
-double PValueOf(const ordered_json& entry) {
-  const auto score = entry.find("score");
-  if (score == entry.end() || !score->at("p_value").is_number()) return std::numeric_limits<double>::quiet_NaN();
-  return score->at("p_value").get<double>();
-}
-
 absl::StatusOr<std::vector<double>> QValues(store::Journal& journal) {
   absl::StatusOr<store::Journal::Reader> reader = journal.Read();
   if (!reader.ok()) return reader.status();
-  std::vector<double> p;
-  while (std::optional<std::string> line = reader->Next()) p.push_back(PValueOf(ordered_json::parse(*line)));
-  return AdjustedPValues(p);
+  EntryLines lines;
+  std::vector<double> all;
+  while (std::optional<std::string> line = reader->Next()) {
+    absl::StatusOr<double> p = lines.PValue(*line);
+    if (!p.ok()) return p.status();
+    all.push_back(*p);
+  }
+  return AdjustedPValues(all);
 }
 
 }  // namespace
@@ -140,15 +149,12 @@ absl::Status WriteReport(const std::string& path, ordered_json header, const Tal
   text.erase(text.rfind('\n'));  // The object goes on with its last field.
   absl::Status status = file->Write(artifact::Cat(text, ",\n  \"models\": ["));
   std::string_view separator = "\n    ";
+  EntryLines lines;
   for (size_t i = 0; status.ok(); ++i) {
     std::optional<std::string> line = reader->Next();
     if (!line) break;
-    if (!std::isnan((*q)[i])) {
-      ordered_json entry = ordered_json::parse(*line);
-      entry["score"]["q_value"] = (*q)[i];
-      line = Dump(entry);
-    }
-    status = file->Write(artifact::Cat(separator, *line));
+    if (!std::isnan((*q)[i])) status = lines.AddQValue((*q)[i], *line);
+    if (status.ok()) status = file->Write(artifact::Cat(separator, *line));
     separator = ",\n    ";
   }
   if (status.ok()) status = file->Write("\n  ]\n}\n");

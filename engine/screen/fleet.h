@@ -17,10 +17,9 @@
 // Many models, on all cores, in flat memory.
 namespace driftseal::screen {
 
-/// One finished model: its entry of the report, and the same as one line of JSON.
+/// One finished model: its entry of the report as one line of JSON, and the verdict that stands in it.
 struct Entry {
-  nlohmann::ordered_json json;
-  std::string line;
+  std::string verdict, line;
 };
 
 /// Screens `subjects` from index `first` on with `threads` threads. Results come in the order of the subjects, and at most

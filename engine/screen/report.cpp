@@ -84,7 +84,10 @@ ordered_json ToJson(const Result& result) {
 }
 
 void Count(const ordered_json& entry, Tally& tally) {
-  const std::string& verdict = entry.at("verdict").get_ref<const std::string&>();
+  Count(std::string_view(entry.at("verdict").get_ref<const std::string&>()), tally);
+}
+
+void Count(std::string_view verdict, Tally& tally) {
   ++tally.models;
   if (verdict == "pass") ++tally.pass;
   if (verdict == "review") ++tally.review;
