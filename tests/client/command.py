@@ -44,6 +44,7 @@ def score(driftseal, rows_file, detector):
     rows = json.loads(run.stdout)["rows"]
     assert [row["row"] for row in rows] == list(range(1, len(rows) + 1))
     as_number = lambda value: np.nan if value is None else value
-    members = {name: np.array([as_number(row["members"][name]["raw"]) for row in rows], float) for name in rows[0]["members"]}
-    return Scored(run.returncode, members, np.array([as_number(row["combined"]) for row in rows], float),
+    members = {name: np.array([as_number(row["members"][name]["raw"]) for row in rows])
+               for name in rows[0]["members"]}
+    return Scored(run.returncode, members, np.array([as_number(row["combined"]) for row in rows]),
                   [row["p_value"] for row in rows], rows[0].get("remark", ""))

@@ -1,4 +1,4 @@
-"""Data sets of the parity test: rows to fit on, and rows to score (fresh ones, some of the fitting ones, and far ones)."""
+"""Data sets of the parity test: rows to fit on, and rows to score (fresh ones, some of those fitted on, far ones)."""
 import numpy as np
 from sklearn import datasets
 
@@ -23,7 +23,8 @@ def california_like():
     n = 1000
     rooms, occupancy = rng.lognormal(1.6, 0.3, n), rng.lognormal(1, 0.6, n)
     return np.stack([rng.gamma(2.5, 1.5, n), rng.integers(1, 53, n), rooms, rooms * rng.uniform(0.15, 0.3, n),
-                     np.round(rng.lognormal(7, 0.8, n)), occupancy, rng.uniform(32, 42, n), rng.uniform(-124, -114, n)], 1)
+                     np.round(rng.lognormal(7, 0.8, n)), occupancy, rng.uniform(32, 42, n),
+                     rng.uniform(-124, -114, n)], 1)
 
 
 def heavy_tailed():

@@ -158,7 +158,8 @@ def main():
     largest = {member: max((found[member].difference for found in results if member in found
                             and found[member].largest < PROMISE / DIGITS), default=0) for member in MEMBERS}
     print(f"{'largest, of scores below 1e7':<53}" + "".join(f"{largest[member]:>{WIDTH}.1e}" for member in MEMBERS))
-    print(f"{len(results)} of {len(chosen)} cases on {len({case.data for case in chosen})} data sets, {failures} failed")
+    sets = len({case.data for case in chosen})
+    print(f"{len(results)} of {len(chosen)} cases on {sets} data sets, {failures} failed")
     # Scores that hardly vary would agree whatever the engine did.
     varied = arguments.only or all(max(found[member].spread for found in results if member in found) > 0.1
                                    for member in MEMBERS)

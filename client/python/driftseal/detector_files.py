@@ -14,7 +14,7 @@ _TYPES = {"float64": "F64", "float32": "F32", "int32": "I32"}
 
 
 def safetensors(arrays: dict[str, np.ndarray]) -> bytes:
-    """The arrays as a safetensors file, the widest elements first, so that all are aligned. Equal arrays, equal bytes."""
+    """The arrays as a safetensors file, the widest elements first, so that all are aligned; deterministic."""
     header, data, offset = {"__metadata__": {"format": FORMAT}}, [], 0
     for name in sorted(arrays, key=lambda key: (-arrays[key].dtype.itemsize, key)):
         array = arrays[name]

@@ -34,7 +34,7 @@ class Member:
 
 
 def check(role: str, estimator) -> None:
-    """The class that the role asks for, and fitted."""
+    """The class that the role asks for, fitted, and for an SVM the kernel that the engine has."""
     expected = CLASSES[role]
     if not isinstance(estimator, expected):
         hint = "; pass its steps one by one" if hasattr(estimator, "steps") else ""
@@ -44,6 +44,10 @@ def check(role: str, estimator) -> None:
         check_is_fitted(estimator)
     except NotFittedError:
         raise UnsupportedEstimator(f"{role}: this {expected.__name__} is not fitted") from None
+    # Here and not in one_class_svm(): with a function as kernel there is not even n_features_in_.
+    if role == "one_class_svm" and estimator.kernel != "rbf":
+        raise UnsupportedEstimator(f"one_class_svm: OneClassSVM(kernel={estimator.kernel!r}) is not supported, "
+                                   "expected kernel='rbf'")
 
 
 def _dense(role: str, attribute: str, values, shape: tuple | None = None) -> np.ndarray:
@@ -102,10 +106,13 @@ def isolation_forest(estimator: IsolationForest, order: np.ndarray) -> Member:
     sample_size, whole = int(estimator._max_samples), estimator._max_features == estimator.n_features_in_
     position = np.argsort(order)  # where a column of the estimator stands in the detector
     parts, roots, walks, nodes = [], [], [], 0
-    for grown, features in zip(estimator.estimators_, estimator.estimators_features_):
+    for index, (grown, features) in enumerate(zip(estimator.estimators_, estimator.estimators_features_)):
         tree = grown.tree_
-        # With all features score_samples() does not look at estimators_features_, which then holds a permutation.
+        # With all features score_samples() hands whole rows to the trees, and does not look at estimators_features_.
         features = np.arange(estimator.n_features_in_) if whole else np.asarray(features)
+        if tree.n_features != features.size:
+            raise UnsupportedEstimator(f"isolation_forest: estimators_[{index}] reads {tree.n_features} columns, but "
+                                       f"gets {features.size}: max_features was changed between fits (warm_start)")
         left, right = tree.children_left, tree.children_right
         leaf = left < 0
         path = (_depths(left, right) + average_path_length(tree.n_node_samples)).astype(np.float32)
@@ -135,9 +142,6 @@ def isolation_forest(estimator: IsolationForest, order: np.ndarray) -> Member:
 
 
 def one_class_svm(estimator: OneClassSVM, order: np.ndarray) -> Member:
-    if estimator.kernel != "rbf":
-        raise UnsupportedEstimator(f"one_class_svm: OneClassSVM(kernel={estimator.kernel!r}) is not supported, "
-                                   "expected kernel='rbf'")
     vectors = _dense("one_class_svm", "support_vectors_", estimator.support_vectors_)
     alpha = _dense("one_class_svm", "dual_coef_", estimator.dual_coef_, (1, len(vectors)))[0]
     intercept = _dense("one_class_svm", "intercept_", estimator.intercept_, (1,))
