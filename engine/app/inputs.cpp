@@ -52,6 +52,7 @@ absl::StatusOr<std::vector<screen::Subject>> SubjectsOf(const std::vector<fs::pa
   screen::FindOptions options;
   options.meta_glob = arguments.meta_glob;
   options.folders.clear();
+  options.threads = Threads(arguments);
   std::vector<screen::Subject> subjects;
   for (const fs::path& path : paths) {
     std::string relative = path.lexically_relative(folder).generic_string();

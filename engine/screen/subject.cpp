@@ -14,10 +14,9 @@
 #include <unordered_set>
 
 #include "absl/status/status.h"
-#include "engine/artifact/source.h"
 #include "engine/artifact/text.h"
 #include "engine/detector/detector.h"
-#include "engine/fingerprint/meta.h"
+#include "engine/screen/named_files.h"
 
 namespace driftseal::screen {
 namespace {
@@ -62,47 +61,6 @@ bool IsModelCandidate(const std::string& path) {
   }
   return HeadLooksLikeModel(path);
 }
-
-// Files that the meta files name, beneath the root, so that a model is not screened twice. Related files are not among
-// them: their digests are checked, but one that looks like a model is screened like any other.
-class NamedFiles {
- public:
-  explicit NamedFiles(const std::string& root) : root_(root) {
-    std::error_code error;
-    absolute_ = fs::absolute(root, error).lexically_normal();
-    canonical_ = fs::canonical(root, error);
-  }
-
-  void AddFrom(const std::string& meta_path) {
-    absl::StatusOr<artifact::Source> source = artifact::Source::Open(artifact::Cat(root_, "/", meta_path));
-    if (!source.ok()) return;  // It is a subject itself, and will be reported as one.
-    absl::StatusOr<fingerprint::ModelMeta> meta = fingerprint::ReadMeta(*source);
-    if (!meta.ok()) return;
-    const fs::path folder = fs::path(meta_path).parent_path();
-    Add(folder, meta->model_path);
-    Add(folder, meta->predictions_path);
-  }
-  bool Contains(const std::string& path) const { return named_.contains(path); }
-
- private:
-  // The same order in which the fingerprint looks: beside the meta file, then beneath the root.
-  void Add(const fs::path& folder, const fs::path& file) {
-    if (file.empty()) return;
-    if (file.is_absolute()) {
-      named_.insert(file.lexically_normal().lexically_relative(absolute_).generic_string());
-      named_.insert(file.lexically_normal().lexically_relative(canonical_).generic_string());
-      return;
-    }
-    std::string beside = (folder / file).lexically_normal().generic_string();
-    std::error_code error;
-    const bool there = fs::exists(fs::path(root_) / beside, error);
-    named_.insert(there ? std::move(beside) : file.lexically_normal().generic_string());
-  }
-
-  const std::string& root_;
-  fs::path absolute_, canonical_;
-  std::unordered_set<std::string> named_;
-};
 
 absl::Status WalkError(const fs::path& folder, const std::error_code& error) {
   const std::string text = artifact::Cat(folder.string(), ": ", error.message());
@@ -193,6 +151,13 @@ bool SegmentsMatch(std::string_view glob, std::string_view path) {
   return part != std::string_view::npos && SegmentsMatch(glob.substr(slash + 1), path.substr(part + 1));
 }
 
+void RemoveNamed(const std::string& root, unsigned threads, Found& found) {
+  if (found.models.empty()) return;
+  std::unordered_set<std::string> named = NamedFiles(root, found.metas, found.models, threads);
+  named.merge(NamedFiles(root, found.other_metas, found.models, threads));
+  std::erase_if(found.models, [&](const std::string& model) { return named.contains(model); });
+}
+
 }  // namespace
 
 bool IsMetaPath(std::string_view path) { return path.ends_with(kMetaEnding); }
@@ -204,12 +169,7 @@ absl::StatusOr<std::vector<Subject>> FindSubjects(const std::string& root, const
   for (const std::string& folder : options.folders) {
     if (absl::Status status = Walk(root, folder, options, found); !status.ok()) return status;
   }
-  if (!found.models.empty()) {
-    NamedFiles named(root);
-    for (const std::string& meta : found.metas) named.AddFrom(meta);
-    for (const std::string& meta : found.other_metas) named.AddFrom(meta);
-    std::erase_if(found.models, [&](const std::string& model) { return named.Contains(model); });
-  }
+  RemoveNamed(root, options.threads, found);
   std::vector<Subject> subjects = std::move(found.closed);
   subjects.reserve(subjects.size() + found.metas.size() + found.models.size());
   for (std::string& path : found.metas) subjects.push_back({std::move(path), false});

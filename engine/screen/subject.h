@@ -20,6 +20,7 @@ struct FindOptions {
   std::string meta_glob = "**/*.meta.json";  ///< See GlobMatches; of paths within the folder that is searched.
   bool bare_files = true;                    ///< Also model files that no meta file names, whether it matches or not.
   std::vector<std::string> folders = {""};   ///< Beneath the root: where to look.
+  unsigned threads = 1;                      ///< To read the meta files with.
 };
 
 /// Everything to screen in the folders beneath `root`, sorted by path. Folders that are symbolic links are not entered, so
