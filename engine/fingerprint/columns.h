@@ -11,7 +11,6 @@ enum MetaColumn : size_t {
   kPrimary,
   kBaseline,
   kPrimaryGain,
-  kTrainingSeconds,
   kDeclaredParameters,
   kTrainingSamples,
   kFinalLoss,

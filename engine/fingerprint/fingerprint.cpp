@@ -33,6 +33,7 @@ void MetaFeatures(const ModelMeta& meta, Row& row) {
     if (value) return row.Set(kMetaFirst + column, *value);
     row.Miss(kMetaFirst + column, 1, Cat("the meta file has no ", field));
   };
+  // training.seconds follows the load of the machine that trained, so it is a covariate and no column.
   const auto log1p = [](const std::optional<double>& value) {
     return value ? std::optional(std::log1p(*value)) : std::nullopt;
   };
@@ -42,7 +43,6 @@ void MetaFeatures(const ModelMeta& meta, Row& row) {
   set(kPrimary, meta.primary, "promotion.primary");
   set(kBaseline, meta.baseline, "promotion.baseline");
   set(kPrimaryGain, difference(meta.primary, meta.baseline), "promotion.primary and promotion.baseline");
-  set(kTrainingSeconds, log1p(meta.training_seconds), "training.seconds");
   set(kDeclaredParameters, log1p(meta.parameter_count), "training.parameters");
   set(kTrainingSamples, log1p(meta.training_samples), "training.samples");
   set(kFinalLoss, meta.final_loss, "training.final_loss");

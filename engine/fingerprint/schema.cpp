@@ -21,7 +21,6 @@ constexpr Entry kMetaTable[] = {
     {"primary", "metric", "promotion.primary of the meta file"},
     {"baseline", "metric", "promotion.baseline of the meta file"},
     {"primary_gain", "metric", "promotion.primary − promotion.baseline"},
-    {"training_seconds", "ln(1+s)", "ln(1 + training.seconds)"},
     {"declared_parameters", "ln(1+n)", "ln(1 + training.parameters)"},
     {"training_samples", "ln(1+n)", "ln(1 + training.samples)"},
     {"final_loss", "loss", "training.final_loss of the meta file"},

@@ -28,7 +28,7 @@ struct Schema {
 
 /// Schema v1 of a model's fingerprint.
 const Schema& ModelSchema();
-/// The table as Markdown, from which docs/formats/fingerprint.md is made (`driftseal schema --format markdown`).
+/// The table as Markdown, from which docs/formats/fingerprint.md is made (`driftseal schema`).
 std::string SchemaMarkdown(const Schema& schema);
 
 }  // namespace driftseal::fingerprint

@@ -61,7 +61,7 @@ std::string Cell(std::string_view text) {
 
 std::string SchemaMarkdown(const Schema& schema) {
   std::string out = Cat("# Fingerprint schema `", schema.name, "`, version ", schema.version, "\n\n",
-                        "Written by `driftseal schema --format markdown` from the table in "
+                        "Written by `driftseal schema` from the table in "
                         "`engine/fingerprint/schema.cpp`; do not edit. ",
                         schema.features.size(), " columns, digest `", schema.digest, "`.\n\n", kIntroduction);
   const Feature* previous = nullptr;

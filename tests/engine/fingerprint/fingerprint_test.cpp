@@ -88,7 +88,6 @@ TEST_F(FromMetaTest, ComputesEverythingOnce) {
 
   EXPECT_EQ(ValueOf(print, "meta.primary_gain"), 0.25f);
   EXPECT_EQ(ValueOf(print, "meta.generalisation_gap"), 0.125f);
-  EXPECT_EQ(ValueOf(print, "meta.training_seconds"), 1.0f);
   EXPECT_NEAR(ValueOf(print, "meta.parameter_mismatch"), std::log(17.0 / 32), 1e-6);
   EXPECT_EQ(ReasonFor(print, "meta.final_loss"), "the meta file has no training.final_loss");
   EXPECT_NEAR(ValueOf(print, "predictions.accuracy"), 2.0 / 3, 1e-6);
