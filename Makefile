@@ -11,7 +11,8 @@ setup:
 	@scripts/setup
 build: setup
 	@scripts/build release
-demo: build
+demo: setup
+	@scripts/build release driftseal driftseal-replay driftseal-fleet
 	@scripts/demo
 test: build
 	@scripts/test
