@@ -29,6 +29,7 @@ class PickleReader {
   absl::Status Float();
   absl::Status String(size_t length_bytes);
   absl::Status EmptyContainer(Kind kind);
+  absl::Status Mark();
   absl::Status TupleOf(size_t count);
   absl::Status TupleFromMark();
   absl::Status Append(bool from_mark);
@@ -85,7 +86,12 @@ absl::StatusOr<PickleStorage> StorageOfPersistentId(const Pickle& pickle, const 
 
 /// Values that every arena starts with.
 inline constexpr ValueId kNoneId = 0, kTrueId = 1, kFalseId = 2, kEmptyTupleId = 3;
+
+/// Limits (docs/formats/model-files.md).
 inline constexpr size_t kMaxPickleValues = 1u << 21;
+inline constexpr size_t kMaxPickleStack = 1u << 20, kMaxPickleMarks = 1u << 16, kMaxPickleMemo = 1u << 21;
+inline constexpr size_t kMaxPickleString = 1u << 20, kMaxPickleLine = 1024, kMaxPickleTupleItems = 1u << 23;
+inline constexpr size_t kMaxPickleGlobals = 1u << 14;
 
 }  // namespace driftseal::artifact
 

@@ -205,17 +205,15 @@ TEST_P(AnySample, CutAnywhereIsAnError) {
 TEST_P(AnySample, WithAByteChangedNeitherCrashesNorReadsOutside) {
   std::string bytes = Sample(GetParam());
   for (size_t at = 0; at < bytes.size(); ++at) {
-    for (const int change : {0x01, 0x80, 0xff}) {
-      bytes[at] ^= static_cast<char>(change);
-      const Source source = SourceOf("m", bytes);
-      const absl::StatusOr<ModelFile> model = ReadModelFile(source);
-      if (model.ok() && std::holds_alternative<TensorTable>(model->content)) {
-        std::vector<float> values;
-        for (const TensorInfo& tensor : std::get<TensorTable>(model->content).tensors) {
-          ASSERT_THAT(ReadTensor(source, tensor, 1 << 16, values), IsOk()) << at << " " << tensor.name;
-        }
-      }
-      bytes[at] ^= static_cast<char>(change);
+    const char change = static_cast<char>(at % 9 == 8 ? 0xff : 1 << at % 9);
+    bytes[at] ^= change;
+    const Source source = SourceOf("m", bytes);
+    const absl::StatusOr<ModelFile> model = ReadModelFile(source);
+    bytes[at] ^= change;
+    if (!model.ok() || !std::holds_alternative<TensorTable>(model->content)) continue;
+    std::vector<float> values;
+    for (const TensorInfo& tensor : std::get<TensorTable>(model->content).tensors) {
+      ASSERT_THAT(ReadTensor(source, tensor, 1 << 16, values), IsOk()) << at << " " << tensor.name;
     }
   }
 }
