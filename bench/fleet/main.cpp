@@ -50,6 +50,7 @@ int main(int argc, char** argv) {
     return ExitCode(summary.status());
   }
   Print(*summary);
+  absl::PrintF("What was done to which model: %s\n", options->truth);
   if (!summary->interrupted) return 0;
   absl::FPrintF(stderr, "driftseal-fleet: interrupted; run the same command again to continue\n");
   return 130;

@@ -76,7 +76,9 @@ absl::StatusOr<RecipeSpec> ParseRecipe(absl::string_view text) {
 }
 
 absl::Status CheckRecipe(const RecipeSpec& spec, std::span<const Knob> knobs, absl::string_view domain) {
-  for (const auto& [key, range] : spec.ranges) {
+  for (const auto& item : spec.ranges) {
+    const std::string& key = item.first;
+    const Range& range = item.second;
     const auto knob = std::find_if(knobs.begin(), knobs.end(), [&](const Knob& k) { return k.key == key; });
     if (knob == knobs.end()) {
       const auto names = absl::StrJoin(knobs, ", ", [](std::string* out, const Knob& k) { out->append(k.key); });

@@ -83,7 +83,7 @@ torch::Tensor TorchModel::Input(const Rows& rows) const {
 std::vector<float> TorchModel::Probabilities(const Rows& rows) const {
   const torch::NoGradGuard no_grad;
   const torch::Tensor p = torch::softmax(Forward(Input(rows)), 1).contiguous();
-  return {p.const_data_ptr<float>(), p.const_data_ptr<float>() + p.numel()};
+  return {p.data_ptr<float>(), p.data_ptr<float>() + p.numel()};
 }
 
 uint64_t TorchModel::Parameters() const {
