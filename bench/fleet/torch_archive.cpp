@@ -1,4 +1,6 @@
 // Writes networks as TorchScript archives (torch.jit.load in Python, torch::jit::load in C++) and as safetensors.
+#include "bench/fleet/torch_archive.h"
+
 #include <cstring>
 #include <sstream>
 
@@ -73,6 +75,24 @@ absl::StatusOr<std::string> TorchModel::Serialize(absl::string_view format) cons
     return TorchScriptBytes(spec_, layers_);
   } catch (const std::exception& error) {
     return absl::InternalError(absl::StrCat("TorchScript: ", error.what()));
+  }
+}
+
+absl::StatusOr<ArchiveRun> RunTorchArchive(const std::string& path, const Rows& rows,
+                                           const std::vector<int64_t>& input_shape) {
+  const torch::NoGradGuard no_grad;
+  try {
+    torch::jit::Module module = torch::jit::load(path);
+    ArchiveRun run;
+    for (const auto& parameter : module.named_parameters()) run.parameters.push_back(parameter.name);
+    std::vector<int64_t> shape{static_cast<int64_t>(rows.size())};
+    shape.insert(shape.end(), input_shape.begin(), input_shape.end());
+    const torch::Tensor x = torch::tensor(rows.values).reshape(shape);
+    const torch::Tensor p = torch::softmax(module.forward({x}).toTensor(), 1).contiguous();
+    run.probabilities.assign(p.data_ptr<float>(), p.data_ptr<float>() + p.numel());
+    return run;
+  } catch (const std::exception& error) {
+    return absl::InternalError(absl::StrCat(path, ": ", error.what()));
   }
 }
 

@@ -6,8 +6,8 @@
 
 #include "bench/fleet/fashion_data.h"
 #include "bench/fleet/fraud_data.h"
+#include "bench/fleet/torch_archive.h"
 #include "fleet_support.h"
-#include "torch/script.h"
 
 namespace driftseal::fleet {
 namespace {
@@ -34,25 +34,23 @@ TEST_P(Saved, TorchScriptArchivesRunAndGiveThePredictions) {
   ASSERT_TRUE(RunFleet({"--output", folder, "--domain", domain, "--synthetic", "--count", "1", "--recipe",
                         "epochs=2,samples=600"})
                   .ok());
-  torch::jit::Module module = torch::jit::load(folder + "/" + domain + "-0000.pt");
-  std::vector<std::string> names;
-  for (const auto& parameter : module.named_parameters()) names.push_back(parameter.name);
-  EXPECT_THAT(names, testing::Contains(domain == "fashion-cnn" ? "conv1.weight" : "fc1.weight"));
-  EXPECT_THAT(names, testing::Contains("fc2.bias"));
-
   DataOptions options;
   options.synthetic = true;
   const Rows rows = domain == "fraud-mlp" ? FraudPopulation()->test : (*LoadFashion(options))->test;
-  const int64_t n = static_cast<int64_t>(rows.size());
-  torch::Tensor x = torch::tensor(rows.values).reshape({n, static_cast<int64_t>(rows.columns)});
-  if (domain == "fashion-cnn") x = x.reshape({n, 1, 28, 28});
-  const torch::Tensor p = torch::softmax(module.forward({x}).toTensor(), 1);
-  const size_t columns = domain == "fraud-mlp" ? 1 : 10;
-  const auto expected = Probabilities(ReadFile(folder + "/" + domain + "-0000.predictions.csv"), columns);
-  ASSERT_EQ(expected.size(), rows.size() * columns);
-  const torch::Tensor shown = p.slice(1, p.size(1) - static_cast<int64_t>(columns)).contiguous();
+  std::vector<int64_t> shape = {static_cast<int64_t>(rows.columns)};
+  if (domain == "fashion-cnn") shape = {1, 28, 28};
+  const auto run = RunTorchArchive(folder + "/" + domain + "-0000.pt", rows, shape);
+  ASSERT_TRUE(run.ok()) << run.status();
+  EXPECT_THAT(run->parameters, testing::Contains(domain == "fashion-cnn" ? "conv1.weight" : "fc1.weight"));
+  EXPECT_THAT(run->parameters, testing::Contains("fc2.bias"));
+
+  const size_t classes = domain == "fraud-mlp" ? 2 : 10, shown = domain == "fraud-mlp" ? 1 : 10;
+  const auto expected = Probabilities(ReadFile(folder + "/" + domain + "-0000.predictions.csv"), shown);
+  ASSERT_EQ(expected.size(), rows.size() * shown);
+  ASSERT_EQ(run->probabilities.size(), rows.size() * classes);
   for (size_t i = 0; i < expected.size(); ++i) {
-    ASSERT_NEAR(shown.data_ptr<float>()[i], expected[i], 1e-4) << "at " << i;
+    const size_t at = i / shown * classes + (classes - shown) + i % shown;
+    ASSERT_NEAR(run->probabilities[at], expected[i], 1e-4) << "at " << i;
   }
 }
 
