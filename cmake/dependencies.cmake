@@ -3,8 +3,6 @@ find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 find_package(absl REQUIRED)
 find_package(OpenSSL 3 REQUIRED COMPONENTS Crypto)
-# Debian's libzip CMake package wants command line tools that its -dev package does not bring.
-pkg_check_modules(libzip REQUIRED IMPORTED_TARGET GLOBAL libzip)
 find_package(ZLIB REQUIRED)
 find_package(simdjson REQUIRED)
 find_package(nlohmann_json 3.11 REQUIRED)
