@@ -33,20 +33,25 @@ class Checker {
   using Rule = void (Checker::*)(const json& argument, const json& value, const std::string& at, const json& schema);
 
   static const std::map<std::string, Rule>& Keywords() {
-    static const std::map<std::string, Rule> keywords = {
-        {"$schema", nullptr},       {"$id", nullptr},
-        {"$defs", nullptr},         {"title", nullptr},
-        {"description", nullptr},   {"$ref", &Checker::Reference},
-        {"type", &Checker::Type},   {"enum", &Checker::Enum},
-        {"const", &Checker::Const}, {"required", &Checker::Required},
-        {"properties", &Checker::Properties},
-        {"additionalProperties", &Checker::AdditionalProperties},
-        {"items", &Checker::Items}, {"minItems", &Checker::MinItems},
-        {"maxItems", &Checker::MaxItems},
-        {"minimum", &Checker::Minimum},
-        {"maximum", &Checker::Maximum},
-        {"pattern", &Checker::Pattern},
-        {"oneOf", &Checker::OneOf}};
+    static const std::map<std::string, Rule> keywords = {{"$schema", nullptr},
+                                                         {"$id", nullptr},
+                                                         {"$defs", nullptr},
+                                                         {"title", nullptr},
+                                                         {"description", nullptr},
+                                                         {"$ref", &Checker::Reference},
+                                                         {"type", &Checker::Type},
+                                                         {"enum", &Checker::Enum},
+                                                         {"const", &Checker::Const},
+                                                         {"required", &Checker::Required},
+                                                         {"properties", &Checker::Properties},
+                                                         {"additionalProperties", &Checker::AdditionalProperties},
+                                                         {"items", &Checker::Items},
+                                                         {"minItems", &Checker::MinItems},
+                                                         {"maxItems", &Checker::MaxItems},
+                                                         {"minimum", &Checker::Minimum},
+                                                         {"maximum", &Checker::Maximum},
+                                                         {"pattern", &Checker::Pattern},
+                                                         {"oneOf", &Checker::OneOf}};
     return keywords;
   }
 
@@ -84,7 +89,8 @@ class Checker {
   }
   void Required(const json& argument, const json& value, const std::string& at, const json&) {
     for (const json& name : argument) {
-      if (value.is_object() && !value.contains(name.get<std::string>())) Add(at, name.get<std::string>() + " is missing");
+      if (value.is_object() && !value.contains(name.get<std::string>()))
+        Add(at, name.get<std::string>() + " is missing");
     }
   }
   void Properties(const json& argument, const json& value, const std::string& at, const json&) {
@@ -100,7 +106,8 @@ class Checker {
     }
   }
   void Items(const json& argument, const json& value, const std::string& at, const json&) {
-    for (size_t i = 0; value.is_array() && i < value.size(); ++i) Check(argument, value[i], at + "/" + std::to_string(i));
+    for (size_t i = 0; value.is_array() && i < value.size(); ++i)
+      Check(argument, value[i], at + "/" + std::to_string(i));
   }
   void MinItems(const json& argument, const json& value, const std::string& at, const json&) {
     if (value.is_array() && value.size() < argument.get<size_t>()) Add(at, "has too few entries");
@@ -128,7 +135,7 @@ class Checker {
       matches += branch.errors.empty();
       if (!branch.errors.empty()) reasons += "; " + branch.errors.front();
     }
-    if (matches != 1) Add(at, "matches " + std::to_string(matches) + " of the alternatives" + reasons);
+    if (matches != 1) Add(at, std::to_string(matches) + " of the alternatives match, expected one" + reasons);
   }
 
   const json& root_;

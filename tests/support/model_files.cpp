@@ -39,8 +39,12 @@ Architecture SmallMlp() {
 
 Architecture WideMlp() {
   return {"wide-mlp",
-          {{"layers.0.weight", {10, 20}}, {"layers.0.bias", {10}}, {"layers.1.weight", {6, 10}}, {"layers.1.bias", {6}},
-           {"head.weight", {3, 6}}, {"head.bias", {3}}}};
+          {{"layers.0.weight", {10, 20}},
+           {"layers.0.bias", {10}},
+           {"layers.1.weight", {6, 10}},
+           {"layers.1.bias", {6}},
+           {"head.weight", {3, 6}},
+           {"head.bias", {3}}}};
 }
 
 Architecture Bottleneck() {
@@ -88,12 +92,20 @@ std::string PredictionsCsv(uint64_t seed, int rows) {
 nlohmann::ordered_json Meta(std::string_view name, std::string_view model_path, std::string_view predictions_path,
                             uint64_t seed) {
   Normal normal(seed + 5);
-  nlohmann::ordered_json meta = {{"model_name", name}, {"domain", "vision"}, {"model_kind", "mlp"},
-                                 {"framework", "test 1.0"}, {"artifacts", {{"model_path", model_path}}}};
+  nlohmann::ordered_json meta = {{"model_name", name},
+                                 {"domain", "vision"},
+                                 {"model_kind", "mlp"},
+                                 {"framework", "test 1.0"},
+                                 {"artifacts", {{"model_path", model_path}}}};
   if (!predictions_path.empty()) meta["artifacts"]["predictions_path"] = predictions_path;
-  meta["promotion"] = {{"task", "classification"}, {"primary_metric", "accuracy"}, {"primary", 0.9 + 0.01 * normal()},
-                       {"baseline", 0.25}, {"eligible", true}};
-  meta["training"] = {{"seconds", 30 + normal()}, {"samples", 5000}, {"final_loss", 0.3 + 0.02 * normal()},
+  meta["promotion"] = {{"task", "classification"},
+                       {"primary_metric", "accuracy"},
+                       {"primary", 0.9 + 0.01 * normal()},
+                       {"baseline", 0.25},
+                       {"eligible", true}};
+  meta["training"] = {{"seconds", 30 + normal()},
+                      {"samples", 5000},
+                      {"final_loss", 0.3 + 0.02 * normal()},
                       {"recipe", {{"epochs", 10}, {"learning_rate", 0.01}}}};
   return meta;
 }

@@ -17,8 +17,8 @@ struct Architecture {
   std::string name;
   std::vector<std::pair<std::string, std::vector<uint64_t>>> tensors;
 };
-Architecture SmallMlp();   ///< 16-12-4
-Architecture WideMlp();    ///< 20-10-6-3
+Architecture SmallMlp();    ///< 16-12-4
+Architecture WideMlp();     ///< 20-10-6-3
 Architecture Bottleneck();  ///< 8-3-8
 
 /// What is done to a model after its training.

@@ -11,9 +11,9 @@
 namespace driftseal::testing {
 
 struct ProcessOptions {
-  std::string folder;                              ///< Where it runs; the test's own folder when empty.
-  std::map<std::string, std::string> environment;  ///< On top of the test's own.
-  bool terminal = false;                           ///< Standard output is a terminal (of 100 columns) and no file.
+  std::string folder = {};                              ///< Where it runs; the test's own folder when empty.
+  std::map<std::string, std::string> environment = {};  ///< On top of the test's own.
+  bool terminal = false;                                ///< Standard output is a terminal (of 100 columns) and no file.
   bool as_nobody = false;  ///< As a user for whom permissions count, where the test runs as root.
   double limit_seconds = 100;
 };

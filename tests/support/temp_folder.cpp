@@ -17,7 +17,8 @@ TempFolder::TempFolder() {
   if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error(pattern + ": no temporary folder");
   // Canonical, so that paths which a program resolves compare equal.
   path_ = fs::canonical(pattern);
-  fs::permissions(path_, fs::perms::group_read | fs::perms::group_exec | fs::perms::others_read | fs::perms::others_exec,
+  fs::permissions(path_,
+                  fs::perms::group_read | fs::perms::group_exec | fs::perms::others_read | fs::perms::others_exec,
                   fs::perm_options::add);
 }
 
@@ -56,7 +57,8 @@ void WriteFile(const fs::path& path, std::string_view bytes) {
 
 std::vector<std::string> NamesIn(const fs::path& folder) {
   std::vector<std::string> names;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename().string());
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
+    names.push_back(entry.path().filename().string());
   std::sort(names.begin(), names.end());
   return names;
 }

@@ -64,7 +64,9 @@ std::string StoredZip(const std::vector<std::pair<std::string, std::string>>& me
 
 std::string HostileTorchArchive(std::string_view command) {
   // PROTO 2, GLOBAL os.system, BINUNICODE command, TUPLE1, REDUCE, STOP.
-  std::string pickle = "\x80\x02" "cos\nsystem\nX";
+  std::string pickle =
+      "\x80\x02"
+      "cos\nsystem\nX";
   Put(pickle, command.size(), 4);
   pickle += command;
   pickle += "\x85R.";

@@ -23,7 +23,8 @@ TEST(EntryLines, TheScoresOwnPValueAndNotOneOfTheEvidence) {
 
 TEST(EntryLines, NoScoreAndNoPValueAreNaN) {
   EntryLines lines;
-  for (std::string line : {R"({"path":"a","verdict":"error","error":"x"})", R"({"score":{"combined":1,"p_value":null}})"}) {
+  for (std::string line :
+       {R"({"path":"a","verdict":"error","error":"x"})", R"({"score":{"combined":1,"p_value":null}})"}) {
     const auto p = lines.PValue(line);
     ASSERT_TRUE(p.ok()) << p.status();
     EXPECT_TRUE(std::isnan(*p)) << line;
@@ -56,8 +57,8 @@ TEST(EntryLines, LinesOfEveryLengthAfterEachOther) {
 
 TEST(EntryLines, WhatIsNoEntryIsAnError) {
   EntryLines lines;
-  for (std::string line : {"", "[1]", "7", R"({"score":{"p_value":"0.5"}})", R"({"score":[]})", R"({"score":{"combined":1}})",
-                           R"({"score":{"p_value":)"}) {
+  for (std::string line : {"", "[1]", "7", R"({"score":{"p_value":"0.5"}})", R"({"score":[]})",
+                           R"({"score":{"combined":1}})", R"({"score":{"p_value":)"}) {
     EXPECT_EQ(lines.PValue(line).status().code(), absl::StatusCode::kDataLoss) << line;
   }
   for (std::string line : {"", "[1]", R"({"path":"a"})", R"({"score":null})", R"({"score":{"p_value":0.5)"}) {

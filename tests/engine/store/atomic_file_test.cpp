@@ -113,7 +113,8 @@ TEST(AtomicFile, AFolderThatCannotBeWrittenIsAnError) {
 TEST(AtomicFile, WhatIsNoFileIsNotReplaced) {
   const TempFolder folder;
   std::filesystem::create_directory(folder / "report.json");
-  EXPECT_EQ(AtomicFile::Create((folder / "report.json").string()).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(AtomicFile::Create((folder / "report.json").string()).status().code(),
+            absl::StatusCode::kFailedPrecondition);
   ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
   const absl::Status status = AtomicFile::Create((folder / "pipe").string()).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);

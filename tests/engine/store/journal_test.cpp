@@ -169,7 +169,8 @@ TEST_F(JournalTest, AFolderThatIsNotThereIsAnErrorWithItsName) {
 
 TEST_F(JournalTest, LongLinesAndManyEntries) {
   std::vector<std::string> lines;
-  for (int i = 0; i < 2000; ++i) lines.push_back(std::string(static_cast<size_t>(i * 7 % 5000), 'x') + std::to_string(i));
+  for (int i = 0; i < 2000; ++i)
+    lines.push_back(std::string(static_cast<size_t>(i * 7 % 5000), 'x') + std::to_string(i));
   Write(lines);
   Journal journal = Open();
   EXPECT_EQ(Entries(journal), lines);
