@@ -32,7 +32,8 @@ struct Reference {
 std::optional<std::string> Objection(const screen::Fingerprinted& read) {
   for (const screen::Signal& signal : screen::IntegritySignals(read.fingerprint)) {
     if (signal.severity >= screen::Severity::kConcern) return signal.text;
-    if (signal.severity == screen::Severity::kUnknown && signal.evidence.value("role", "") == "model") return signal.text;
+    if (signal.severity == screen::Severity::kUnknown && signal.evidence.value("role", "") == "model")
+      return signal.text;
   }
   return std::nullopt;
 }
@@ -75,24 +76,32 @@ Reference Select(const Inputs& inputs, std::vector<absl::StatusOr<screen::Finger
 }
 
 nlohmann::ordered_json GuaranteeJson(const detector::Guarantee& guarantee) {
-  nlohmann::ordered_json json = {{"alpha", guarantee.alpha}, {"delta", guarantee.delta}, {"models_needed", guarantee.needed},
-                                 {"models_available", guarantee.available}, {"threshold", nullptr}};
+  nlohmann::ordered_json json = {{"alpha", guarantee.alpha},
+                                 {"delta", guarantee.delta},
+                                 {"models_needed", guarantee.needed},
+                                 {"models_available", guarantee.available},
+                                 {"threshold", nullptr}};
   if (guarantee.threshold) json["threshold"] = *guarantee.threshold;
   return json;
 }
 
-nlohmann::ordered_json Summary(const detector::Detector& detector, const Reference& reference, const Arguments& arguments) {
-  nlohmann::ordered_json summary = {{"format", "driftseal-fit/1"}, {"name", detector.name()}, {"version", detector.version()},
-                                    {"schema", {{"name", detector.schema().name}, {"version", detector.schema().version}}},
-                                    {"models", reference.samples.size()}};
+nlohmann::ordered_json Summary(const detector::Detector& detector, const Reference& reference,
+                               const Arguments& arguments) {
+  nlohmann::ordered_json summary = {
+      {"format", "driftseal-fit/1"},
+      {"name", detector.name()},
+      {"version", detector.version()},
+      {"schema", {{"name", detector.schema().name}, {"version", detector.schema().version}}},
+      {"models", reference.samples.size()}};
   auto families = nlohmann::ordered_json::array();
   for (const auto& family : detector.families()) {
-    families.push_back({{"family", family.key},
-                        {"own_detector", family.own_detector},
-                        {"fitted_on", family.fitted_on},
-                        {"calibrated_on", family.calibrated_on},
-                        {"features_used", family.features_used},
-                        {"guarantee", GuaranteeJson(detector.GuaranteeFor(family.key, arguments.alpha, arguments.delta))}});
+    families.push_back(
+        {{"family", family.key},
+         {"own_detector", family.own_detector},
+         {"fitted_on", family.fitted_on},
+         {"calibrated_on", family.calibrated_on},
+         {"features_used", family.features_used},
+         {"guarantee", GuaranteeJson(detector.GuaranteeFor(family.key, arguments.alpha, arguments.delta))}});
   }
   summary["families"] = std::move(families);
   auto left_out = nlohmann::ordered_json::array();
@@ -102,20 +111,23 @@ nlohmann::ordered_json Summary(const detector::Detector& detector, const Referen
 }
 
 // What the calibration set of a family is good for, in words.
-std::string Promise(const detector::Detector::FamilySummary& family, const detector::Guarantee& guarantee, double alpha) {
+std::string Promise(const detector::Detector::FamilySummary& family, const detector::Guarantee& guarantee,
+                    double alpha) {
   const double resolution = 1.0 / (static_cast<double>(family.calibrated_on) + 1);
   if (resolution > alpha) {
     return absl::StrFormat("uncalibrated: %d models, α = %.3g needs %d", family.calibrated_on, alpha,
                            static_cast<int>(1 / alpha + 0.999999) - 1);
   }
   if (guarantee.threshold) {
-    return absl::StrFormat("≤ %.3g %% false alarms, also with %.3g %% confidence", 100 * alpha, 100 * (1 - guarantee.delta));
+    return absl::StrFormat("≤ %.3g %% false alarms, also with %.3g %% confidence", 100 * alpha,
+                           100 * (1 - guarantee.delta));
   }
   return absl::StrFormat("≤ %.3g %% false alarms on average (with %.3g %% confidence from %d models on)", 100 * alpha,
                          100 * (1 - guarantee.delta), guarantee.needed);
 }
 
-void PrintText(const detector::Detector& detector, const Reference& reference, const Arguments& arguments, double seconds) {
+void PrintText(const detector::Detector& detector, const Reference& reference, const Arguments& arguments,
+               double seconds) {
   Table table({"FAMILY", "FITTED", "CALIBRATED", "FEATURES", "DETECTOR", "PROMISE"});
   for (const auto& family : detector.families()) {
     table.Add({family.key, artifact::Cat(family.fitted_on), artifact::Cat(family.calibrated_on),
@@ -128,8 +140,9 @@ void PrintText(const detector::Detector& detector, const Reference& reference, c
   }
   std::printf("\n%s@%d fitted on %zu models in %s, saved to %s\n", detector.name().c_str(), detector.version(),
               reference.samples.size(), Duration(seconds).c_str(), arguments.model_dir.c_str());
-  std::printf("Next: driftseal verify_all FOLDER%s\n",
-              arguments.model_dir == "driftseal_detector" ? "" : artifact::Cat(" --model-dir ", arguments.model_dir).c_str());
+  std::printf(
+      "Next: driftseal verify_all FOLDER%s\n",
+      arguments.model_dir == "driftseal_detector" ? "" : artifact::Cat(" --model-dir ", arguments.model_dir).c_str());
 }
 
 }  // namespace

@@ -44,7 +44,8 @@ int Report(const std::vector<Change>& changes, const Arguments& arguments, const
     std::printf("%s\n", screen::Dump({{"format", format}, {"files", entries}}, 2).c_str());
   } else {
     std::string summary;
-    for (const auto& [outcome, count] : counts) summary += artifact::Cat(summary.empty() ? "" : ", ", count, " ", outcome);
+    for (const auto& [outcome, count] : counts)
+      summary += artifact::Cat(summary.empty() ? "" : ", ", count, " ", outcome);
     std::printf("%zu files%s%s\n", changes.size(), summary.empty() ? "" : ": ", summary.c_str());
   }
   return mismatches ? 1 : errors ? 3 : 0;
@@ -65,7 +66,7 @@ Digests ToRecord(const fingerprint::Fingerprint& fingerprint, bool overwrite) {
     }
     if (file.recorded && *file.recorded != *file.actual && !overwrite) {
       digests.mismatches += artifact::Cat(digests.mismatches.empty() ? "" : "; ", file.role, " ", file.path,
-                      " has SHA-256 ", file.actual->Hex(), ", recorded ", file.recorded->Hex());
+                                          " has SHA-256 ", file.actual->Hex(), ", recorded ", file.recorded->Hex());
     }
     if (file.recorded && (!overwrite || *file.recorded == *file.actual)) continue;
     if (file.role == "related") {
@@ -113,9 +114,9 @@ bool IsUtf8(const std::string& text) { return ordered_json::parse(screen::Dump(t
 // The meta file of a bare model: its name, where it lies, its format and its digest.
 ordered_json MetaOf(const screen::Subject& subject, const screen::Fingerprinted& read, const FileEvidence& model,
                     const std::string& meta_name) {
-  ordered_json meta = {{"model_name", read.model_name},
-                       {"artifacts", {{"metadata_path", meta_name},
-                                      {"model_path", fs::path(subject.path).filename().string()}}}};
+  ordered_json meta = {
+      {"model_name", read.model_name},
+      {"artifacts", {{"metadata_path", meta_name}, {"model_path", fs::path(subject.path).filename().string()}}}};
   if (read.fingerprint.format) meta["framework"] = artifact::FormatName(*read.fingerprint.format);
   const auto parameters = read.fingerprint.covariates.find("parameters");
   if (parameters != read.fingerprint.covariates.end()) meta["training"] = {{"parameters", parameters->second}};
@@ -171,9 +172,7 @@ int ForEach(const Arguments& arguments, bool bare, const char* format, Function 
 
 }  // namespace
 
-int BackfillHashes(const Arguments& arguments) {
-  return ForEach(arguments, false, "driftseal-backfill/1", Backfill);
-}
+int BackfillHashes(const Arguments& arguments) { return ForEach(arguments, false, "driftseal-backfill/1", Backfill); }
 
 int Describe(const Arguments& arguments) { return ForEach(arguments, true, "driftseal-describe/1", DescribeOne); }
 

@@ -100,8 +100,9 @@ absl::StatusOr<Inputs> FindInputs(const Arguments& arguments) {
   absl::StatusOr<std::vector<screen::Subject>> subjects = SubjectsOf(paths, folder, arguments);
   if (!subjects.ok()) return subjects.status();
   if (subjects->empty()) {
-    return absl::NotFoundError(artifact::Cat(root->path(), ": no meta file matches ", arguments.meta_glob,
-                                            " and no model file (safetensors, torch archive, XGBoost JSON or UBJ) is there"));
+    return absl::NotFoundError(
+        artifact::Cat(root->path(), ": no meta file matches ", arguments.meta_glob,
+                      " and no model file (safetensors, torch archive, XGBoost JSON or UBJ) is there"));
   }
   return Inputs{*std::move(root), *std::move(subjects)};
 }
@@ -114,7 +115,7 @@ absl::StatusOr<Inputs> OneInput(const Arguments& arguments) {
   if (!fs::exists(*absolute, error)) return absl::NotFoundError(artifact::Cat(path, ": no such file"));
   if (fs::is_directory(*absolute, error)) {
     return absl::InvalidArgumentError(artifact::Cat(path, ": is a folder, expected a meta file or a model file (",
-                                                   "use score_all or verify_all for a folder)"));
+                                                    "use score_all or verify_all for a folder)"));
   }
   fs::path folder = fs::current_path(error);
   if (!arguments.root.empty()) {
@@ -136,8 +137,9 @@ absl::StatusOr<Inputs> OneInput(const Arguments& arguments) {
 absl::StatusOr<detector::Detector> LoadDetector(const Arguments& arguments) {
   std::error_code error;
   if (!fs::exists(fs::path(arguments.model_dir) / "detector_state.json", error)) {
-    return absl::NotFoundError(artifact::Cat(arguments.model_dir, ": holds no detector (detector_state.json); make one with ",
-                                            "`driftseal fit FOLDER --model-dir ", arguments.model_dir, "`"));
+    return absl::NotFoundError(artifact::Cat(arguments.model_dir,
+                                             ": holds no detector (detector_state.json); make one with ",
+                                             "`driftseal fit FOLDER --model-dir ", arguments.model_dir, "`"));
   }
   return detector::Detector::Load(arguments.model_dir);
 }

@@ -20,8 +20,8 @@ struct Inputs {
   std::vector<screen::Subject> subjects;
 };
 
-/// The folders and files of `paths`, or the folder of --root, or the current one. Several paths share the nearest folder
-/// that holds them all as their root. NotFound when there is nothing to screen.
+/// The folders and files of `paths`, or the folder of --root, or the current one. Several paths share the nearest
+/// folder that holds them all as their root. NotFound when there is nothing to screen.
 absl::StatusOr<Inputs> FindInputs(const Arguments& arguments);
 
 /// The one meta file or model file of `paths`, beneath --root, or else beneath the current folder, or else its own.

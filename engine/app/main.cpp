@@ -43,8 +43,9 @@ class Command {
       SettleLevels(*this_sub, arguments);
       code = function(arguments);
     });
-    sub_->add_option_function<std::string>("--format", [&arguments](const std::string& f) { arguments.json = f == "json"; },
-                                           "Output: text or json [text]")
+    sub_->add_option_function<std::string>(
+            "--format", [&arguments](const std::string& f) { arguments.json = f == "json"; },
+            "Output: text or json [text]")
         ->check(CLI::IsMember({"text", "json"}));
   }
 
@@ -54,7 +55,8 @@ class Command {
     return *this;
   }
   Command& Root() {
-    sub_->add_option("--root", arguments_.root, "Folder that names in meta files cannot leave [the folder given, or .]");
+    sub_->add_option("--root", arguments_.root,
+                     "Folder that names in meta files cannot leave [the folder given, or .]");
     return *this;
   }
   Command& Many() {
@@ -71,11 +73,15 @@ class Command {
   Command& OutputPath(const std::string& what) {
     return sub_->add_option("--output-path", arguments_.output_path, what), *this;
   }
-  Command& Overwrite(const std::string& what) { return sub_->add_flag("--overwrite", arguments_.overwrite, what), *this; }
+  Command& Overwrite(const std::string& what) {
+    return sub_->add_flag("--overwrite", arguments_.overwrite, what), *this;
+  }
   Command& Levels() {
-    sub_->add_option("--alpha", arguments_.alpha, "Review at p <= alpha: the share of clean models that is flagged [0.05]")
+    sub_->add_option("--alpha", arguments_.alpha,
+                     "Review at p <= alpha: the share of clean models that is flagged [0.05]")
         ->check(Between(1e-6, 0.5));
-    sub_->add_option("--quarantine-alpha", arguments_.quarantine_alpha, "Quarantine at p <= this [0.01, or --alpha where that is less]")
+    sub_->add_option("--quarantine-alpha", arguments_.quarantine_alpha,
+                     "Quarantine at p <= this [0.01, or --alpha where that is less]")
         ->check(Between(1e-6, 0.5));
     return *this;
   }
@@ -115,31 +121,51 @@ int MaterializeCanaryAll(const Arguments&) { return NotBuiltYet("materialize_can
 
 void AddCommands(CLI::App& app, Arguments& a, int& code) {
   AddFit(app, a, code);
-  Command(app, a, code, "score", "How far one model lies from its family (or each row of a CSV, for an imported detector)", Score)
-      .OnePath("A meta file, a model file, or a .csv of rows").Root().ModelDir().Levels()
+  Command(app, a, code, "score",
+          "How far one model lies from its family (or each row of a CSV, for an imported detector)", Score)
+      .OnePath("A meta file, a model file, or a .csv of rows")
+      .Root()
+      .ModelDir()
+      .Levels()
       .OutputPath("Also write the result as JSON");
   Command(app, a, code, "score_all", "The same for every model of a folder, with a report", ScoreAll)
-      .Paths("Folders or files").Fleet();
+      .Paths("Folders or files")
+      .Fleet();
   Command(app, a, code, "verify", "Score, integrity and predictions of one model: a verdict with its evidence", Verify)
-      .OnePath("A meta file or a model file").Root().ModelDir().Levels().OutputPath("Also write the result as JSON");
+      .OnePath("A meta file or a model file")
+      .Root()
+      .ModelDir()
+      .Levels()
+      .OutputPath("Also write the result as JSON");
   Command(app, a, code, "verify_all", "The same for every model of a folder, with a report", VerifyAll)
-      .Paths("Folders or files").Fleet();
+      .Paths("Folders or files")
+      .Fleet();
   Command(app, a, code, "backfill_hashes", "Record the SHA-256 of files whose meta file lacks it", BackfillHashes)
-      .Paths("Folders or meta files").Many().Overwrite("Also replace digests that are there");
+      .Paths("Folders or meta files")
+      .Many()
+      .Overwrite("Also replace digests that are there");
   Command(app, a, code, "describe", "Write meta files for model files that have none", Describe)
-      .Paths("Folders or model files").Many().Overwrite("Replace meta files that are there");
+      .Paths("Folders or model files")
+      .Many()
+      .Overwrite("Replace meta files that are there");
   Command sanitize(app, a, code, "sanitize_predictions", "Drop the rows of a predictions CSV that stand out most",
                    SanitizePredictions);
   sanitize.OnePath("The CSV").OutputPath("The cleaned CSV [NAME.sanitized.csv]").Overwrite("Replace the output");
-  sanitize->add_option("--contamination", a.contamination, "Share of the rows to drop [0.05]")->check(Between(0.0, 0.5));
-  Command(app, a, code, "selftest", "Check this installation, and fitting and scoring on the models of a folder", SelfTest)
-      .Paths("A folder of models").Many();
+  sanitize->add_option("--contamination", a.contamination, "Share of the rows to drop [0.05]")
+      ->check(Between(0.0, 0.5));
+  Command(app, a, code, "selftest", "Check this installation, and fitting and scoring on the models of a folder",
+          SelfTest)
+      .Paths("A folder of models")
+      .Many();
   Command(app, a, code, "fingerprint", "The fingerprint of one model as a table, of many as CSV (JSON: a line a model)",
           PrintFingerprints)
-      .Paths("Folders or files").Many();
-  Command(app, a, code, "schema", "The fingerprint's columns: name, group, unit, definition (Markdown or JSON)", PrintSchema);
+      .Paths("Folders or files")
+      .Many();
+  Command(app, a, code, "schema", "The fingerprint's columns: name, group, unit, definition (Markdown or JSON)",
+          PrintSchema);
   Command(app, a, code, "serve", "The engine behind gRPC and HTTP (not built yet)", Serve)->allow_extras();
-  Command(app, a, code, "materialize_canary", "Canary inputs of one model (not built yet)", MaterializeCanary)->allow_extras();
+  Command(app, a, code, "materialize_canary", "Canary inputs of one model (not built yet)", MaterializeCanary)
+      ->allow_extras();
   Command(app, a, code, "materialize_canary_all", "Canary inputs of many models (not built yet)", MaterializeCanaryAll)
       ->allow_extras();
 }
@@ -150,10 +176,11 @@ bool IsCommand(const CLI::App& app, const std::string& name) {
 }
 
 int Main(int argc, char** argv) {
-  CLI::App app("DriftSeal screens fleets of machine-learning models: what was poisoned, swapped or altered.\n"
-               "  driftseal fit trusted-models/       learn what normal looks like\n"
-               "  driftseal verify_all new-models/    a verdict for each model, with its evidence\n"
-               "Exit codes: 0 pass, 1 review or quarantine, 2 usage, 3 input or I/O error, 4 inconclusive.");
+  CLI::App app(
+      "DriftSeal screens fleets of machine-learning models: what was poisoned, swapped or altered.\n"
+      "  driftseal fit trusted-models/       learn what normal looks like\n"
+      "  driftseal verify_all new-models/    a verdict for each model, with its evidence\n"
+      "Exit codes: 0 pass, 1 review or quarantine, 2 usage, 3 input or I/O error, 4 inconclusive.");
   app.set_version_flag("--version", std::string("driftseal " DRIFTSEAL_VERSION));
   app.require_subcommand(1);
   app.failure_message(CLI::FailureMessage::simple);

@@ -31,8 +31,9 @@ absl::StatusOr<std::vector<const Column*>> Align(const fingerprint::CsvTable& ta
     const auto named = by_name.find(schema.features[i]);
     const bool by_position = known == 0 && table.columns.size() == schema.features.size();
     if (named == by_name.end() && !by_position) {
-      return absl::InvalidArgumentError(artifact::Cat(path, ": column ", schema.features[i], " is missing; the detector reads ",
-                                                     schema.features.size(), " columns, the file has ", table.columns.size()));
+      return absl::InvalidArgumentError(artifact::Cat(path, ": column ", schema.features[i],
+                                                      " is missing; the detector reads ", schema.features.size(),
+                                                      " columns, the file has ", table.columns.size()));
     }
     columns.push_back(by_position ? &table.columns[i] : named->second);
     if (!columns.back()->numeric) {
@@ -94,16 +95,20 @@ int ScoreRows(const Arguments& arguments) {
   for (size_t i = 0; i < table->rows; ++i) {
     for (size_t c = 0; c < row.size(); ++c) row[c] = (*columns)[c]->numbers[i];
     absl::StatusOr<detector::Score> score = detector->ScoreRow(row, family);
-    if (!score.ok()) return Fail(absl::Status(score.status().code(), artifact::Cat(path, ": row ", i + 1, ": ", score.status().message())));
+    if (!score.ok())
+      return Fail(
+          absl::Status(score.status().code(), artifact::Cat(path, ": row ", i + 1, ": ", score.status().message())));
     flagged |= score->p_value && *score->p_value <= arguments.alpha;
     uncalibrated |= !score->p_value;
     scores.push_back(*std::move(score));
   }
-  nlohmann::ordered_json json = {{"format", "driftseal-rows/1"}, {"path", path}, {"rows", nlohmann::ordered_json::array()}};
+  nlohmann::ordered_json json = {
+      {"format", "driftseal-rows/1"}, {"path", path}, {"rows", nlohmann::ordered_json::array()}};
   for (size_t i = 0; i < scores.size(); ++i) json["rows"].push_back(ToJson(scores[i], i + 1));
   const std::string text = screen::Dump(json, 2) + "\n";
   if (!arguments.output_path.empty()) {
-    if (absl::Status status = artifact::WriteFileAtomically(arguments.output_path, text); !status.ok()) return Fail(status);
+    if (absl::Status status = artifact::WriteFileAtomically(arguments.output_path, text); !status.ok())
+      return Fail(status);
   }
   if (arguments.json) {
     std::fputs(text.c_str(), stdout);

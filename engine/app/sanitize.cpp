@@ -72,10 +72,10 @@ int SanitizePredictions(const Arguments& arguments) {
   std::vector<std::byte> scratch;
   absl::StatusOr<std::span<const std::byte>> bytes = source->ReadAll(fingerprint::kCsvLimitBytes, scratch);
   if (!bytes.ok()) return Fail(bytes.status());
-  const std::vector<std::string_view> records =
-      Records({reinterpret_cast<const char*>(bytes->data()), bytes->size()});
+  const std::vector<std::string_view> records = Records({reinterpret_cast<const char*>(bytes->data()), bytes->size()});
   if (records.size() != table->rows + 1) {
-    return Fail(absl::InternalError(artifact::Cat(input, ": ", records.size(), " records, but ", table->rows, " rows were read")));
+    return Fail(absl::InternalError(
+        artifact::Cat(input, ": ", records.size(), " records, but ", table->rows, " rows were read")));
   }
   const std::vector<bool> dropped = Dropped(scores, arguments.contamination);
   std::string kept(records.front());
@@ -90,8 +90,11 @@ int SanitizePredictions(const Arguments& arguments) {
   if (absl::Status status = artifact::WriteFileAtomically(output, kept); !status.ok()) return Fail(status);
   const auto count = static_cast<size_t>(std::count(dropped.begin(), dropped.end(), true));
   if (arguments.json) {
-    nlohmann::ordered_json json = {{"format", "driftseal-sanitize/1"}, {"predictions_path", input}, {"output_path", output},
-                                   {"contamination", arguments.contamination}, {"rows", table->rows}};
+    nlohmann::ordered_json json = {{"format", "driftseal-sanitize/1"},
+                                   {"predictions_path", input},
+                                   {"output_path", output},
+                                   {"contamination", arguments.contamination},
+                                   {"rows", table->rows}};
     auto rows = nlohmann::ordered_json::array();
     for (size_t row = 0; row < table->rows; ++row) {
       if (dropped[row]) rows.push_back({{"row", row + 1}, {"score", scores[row]}});

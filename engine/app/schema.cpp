@@ -16,7 +16,9 @@ int PrintSchema(const Arguments& arguments) {
   nlohmann::ordered_json json = {{"name", schema.name}, {"version", schema.version}, {"digest", schema.digest}};
   auto features = nlohmann::ordered_json::array();
   for (const fingerprint::Feature& feature : schema.features) {
-    features.push_back({{"name", feature.name}, {"group", fingerprint::GroupName(feature.group)}, {"unit", feature.unit},
+    features.push_back({{"name", feature.name},
+                        {"group", fingerprint::GroupName(feature.group)},
+                        {"unit", feature.unit},
                         {"definition", feature.definition}});
   }
   json["features"] = std::move(features);

@@ -40,7 +40,8 @@ class Listing {
     return room;
   }
   void Add(const ordered_json& entry) {
-    rows_.push_back({entry.at("verdict").get<std::string>(), PValue(entry), entry.at("path").get<std::string>(), Why(entry)});
+    rows_.push_back(
+        {entry.at("verdict").get<std::string>(), PValue(entry), entry.at("path").get<std::string>(), Why(entry)});
   }
 
   void Print(const std::string& report) const {
@@ -76,8 +77,11 @@ class Listing {
 
 ordered_json Header(const Arguments& arguments, const std::string& command, const std::string& root,
                     const detector::Detector* detector, const std::string& detector_digest) {
-  ordered_json header = {{"format", "driftseal-report/1"}, {"command", command}, {"root", root},
-                         {"meta_glob", arguments.meta_glob}, {"only_eligible", arguments.only_eligible},
+  ordered_json header = {{"format", "driftseal-report/1"},
+                         {"command", command},
+                         {"root", root},
+                         {"meta_glob", arguments.meta_glob},
+                         {"only_eligible", arguments.only_eligible},
                          {"policy", {{"alpha", arguments.alpha}, {"quarantine_alpha", arguments.quarantine_alpha}}},
                          {"detector", nullptr}};
   if (detector != nullptr) {
@@ -89,7 +93,8 @@ ordered_json Header(const Arguments& arguments, const std::string& command, cons
   return header;
 }
 
-void PrintSummary(const screen::Tally& tally, const std::string& report, size_t resumed, size_t screened, double seconds) {
+void PrintSummary(const screen::Tally& tally, const std::string& report, size_t resumed, size_t screened,
+                  double seconds) {
   const auto part = [](std::string_view word, size_t count) {
     return Paint(count > 0 ? ColourOf(word) : Colour::kDim, artifact::Cat(count, " ", word));
   };
@@ -98,7 +103,8 @@ void PrintSummary(const screen::Tally& tally, const std::string& report, size_t 
               part("inconclusive", tally.inconclusive).c_str());
   if (tally.errors > 0) std::printf(", %s", part("error", tally.errors).c_str());
   if (tally.skipped > 0) std::printf(", %zu not eligible", tally.skipped);
-  std::printf("\n%s, %.0f models/s", Duration(seconds).c_str(), static_cast<double>(screened) / std::max(seconds, 1e-9));
+  std::printf("\n%s, %.0f models/s", Duration(seconds).c_str(),
+              static_cast<double>(screened) / std::max(seconds, 1e-9));
   if (resumed > 0) std::printf(" (%zu taken over from an interrupted run)", resumed);
   std::printf("; report: %s\n", report.c_str());
 }
@@ -142,7 +148,8 @@ absl::Status ListResumed(store::Journal& journal, Listing& listing) {
   return absl::OkStatus();
 }
 
-int ScreenAll(const Arguments& arguments, screen::Mode mode, const std::string& command, const std::string& report_name) {
+int ScreenAll(const Arguments& arguments, screen::Mode mode, const std::string& command,
+              const std::string& report_name) {
   const auto start = std::chrono::steady_clock::now();
   absl::StatusOr<Inputs> inputs = FindInputs(arguments);
   if (!inputs.ok()) return Fail(inputs.status());
@@ -164,7 +171,8 @@ int ScreenAll(const Arguments& arguments, screen::Mode mode, const std::string& 
   const ordered_json header = Header(arguments, command, inputs->root.path(), without ? nullptr : &*detector, digest);
   const std::string journal_path = artifact::Cat(report, ".journal");
   if (std::filesystem::exists(report, error) && !std::filesystem::is_regular_file(report, error)) {
-    return Fail(absl::FailedPreconditionError(artifact::Cat(report, ": cannot be the report: expected a regular file")));
+    return Fail(
+        absl::FailedPreconditionError(artifact::Cat(report, ": cannot be the report: expected a regular file")));
   }
   absl::StatusOr<store::Journal> journal = store::Journal::Open(journal_path, screen::Dump(header));
   if (!journal.ok()) return Fail(journal.status());
@@ -181,8 +189,7 @@ int ScreenAll(const Arguments& arguments, screen::Mode mode, const std::string& 
                                   {arguments.alpha, arguments.quarantine_alpha}, arguments.only_eligible);
   {
     screen::FleetRun run(&screener, inputs->subjects, *done, Threads(arguments));
-    const absl::Status status =
-        Run(run, inputs->subjects.size(), *done, command.c_str(), *journal, tally, listing);
+    const absl::Status status = Run(run, inputs->subjects.size(), *done, command.c_str(), *journal, tally, listing);
     if (!status.ok()) return Fail(status);
   }
   if (absl::Status status = screen::WriteReport(report, header, tally, *journal); !status.ok()) return Fail(status);
@@ -192,7 +199,8 @@ int ScreenAll(const Arguments& arguments, screen::Mode mode, const std::string& 
     if (absl::Status status = CopyToStdout(report); !status.ok()) return Fail(status);
   } else {
     listing.Print(report);
-    if (without) std::printf("No detector in %s: only the files' integrity was checked.\n", arguments.model_dir.c_str());
+    if (without)
+      std::printf("No detector in %s: only the files' integrity was checked.\n", arguments.model_dir.c_str());
     PrintSummary(tally, report, *done, inputs->subjects.size() - *done, seconds);
   }
   return screen::ExitCode(tally);

@@ -28,11 +28,12 @@ void PrintDrivers(const detector::Score& score, const detector::SchemaId& schema
 
 void PrintScore(const detector::Score& score) {
   const std::string p = score.p_value ? absl::StrFormat("p = %.3g", *score.p_value) : "uncalibrated";
-  std::printf("  score    %.3f (%s), fitted on %zu and calibrated on %zu models\n", score.combined, p.c_str(), score.fitted_on,
-              score.calibrated_on);
+  std::printf("  score    %.3f (%s), fitted on %zu and calibrated on %zu models\n", score.combined, p.c_str(),
+              score.fitted_on, score.calibrated_on);
   std::string members;
   for (const detector::MemberScore& member : score.members) {
-    members += artifact::Cat(members.empty() ? "" : ", ", member.member, " ", absl::StrFormat("%.2f", member.normalised));
+    members +=
+        artifact::Cat(members.empty() ? "" : ", ", member.member, " ", absl::StrFormat("%.2f", member.normalised));
   }
   std::printf("  members  %s (0 is the family's median, 1 its 90 %% quantile)\n", members.c_str());
   if (!score.remark.empty()) std::printf("  remark   %s\n", Printable(score.remark).c_str());
@@ -40,8 +41,8 @@ void PrintScore(const detector::Score& score) {
 
 void PrintResult(const screen::Result& result, const detector::Detector* detector) {
   const std::string_view outcome = screen::OutcomeName(result.verdict.outcome);
-  std::printf("%s  %s  (%s)\n", Paint(ColourOf(outcome), outcome).c_str(), Paint(Colour::kBold, result.model_name).c_str(),
-              Printable(result.path).c_str());
+  std::printf("%s  %s  (%s)\n", Paint(ColourOf(outcome), outcome).c_str(),
+              Paint(Colour::kBold, result.model_name).c_str(), Printable(result.path).c_str());
   std::printf("  family   %s\n", Printable(result.fingerprint.family.Key()).c_str());
   if (result.score) PrintScore(*result.score);
   for (const screen::Signal& signal : result.verdict.signals) {

@@ -137,7 +137,8 @@ Check FindsOutlier(const detector::Detector& detector, const Subjects& subjects)
   const absl::StatusOr<detector::Score> near = detector.ScoreRow(sample->values, sample->family);
   const absl::StatusOr<detector::Score> far = detector.ScoreRow(moved, sample->family);
   if (!near.ok() || !far.ok()) return {name, false, std::string((near.ok() ? far : near).status().message())};
-  return {name, far->combined > 2 * std::max(near->combined, 1.0), absl::StrFormat("%.2f against %.2f", far->combined, near->combined)};
+  return {name, far->combined > 2 * std::max(near->combined, 1.0),
+          absl::StrFormat("%.2f against %.2f", far->combined, near->combined)};
 }
 
 Check FewAlarms(const detector::Detector& detector, const Subjects& subjects) {
@@ -160,9 +161,10 @@ std::vector<Check> Checks(const Arguments& arguments, const Subjects& subjects) 
   detector::FitOptions options;
   options.replay_program = replay;
   options.threads = Threads(arguments);
-  const absl::StatusOr<detector::Detector> first = detector::Detector::Fit(screen::ModelSchemaId(), subjects.samples, options);
-  checks.push_back({"a detector can be fitted", first.ok(),
-                    first.ok() ? subjects.origin : std::string(first.status().message())});
+  const absl::StatusOr<detector::Detector> first =
+      detector::Detector::Fit(screen::ModelSchemaId(), subjects.samples, options);
+  checks.push_back(
+      {"a detector can be fitted", first.ok(), first.ok() ? subjects.origin : std::string(first.status().message())});
   if (!first.ok()) return checks;
   std::vector<detector::Sample> reversed(subjects.samples.rbegin(), subjects.samples.rend());
   const absl::StatusOr<detector::Detector> second = detector::Detector::Fit(screen::ModelSchemaId(), reversed, options);

@@ -42,7 +42,12 @@ std::string Cut(std::string_view text, size_t width) {
 size_t DecodeUtf8(std::string_view text, uint32_t& code) {
   static constexpr uint32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
   const auto first = static_cast<unsigned char>(text[0]);
-  const size_t length = first < 0x80 ? 1 : first < 0xC0 ? 0 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : first < 0xF8 ? 4 : 0;
+  const size_t length = first < 0x80   ? 1
+                        : first < 0xC0 ? 0
+                        : first < 0xE0 ? 2
+                        : first < 0xF0 ? 3
+                        : first < 0xF8 ? 4
+                                       : 0;
   if (length == 0 || length > text.size()) return 0;
   code = length == 1 ? first : first & (0x7Fu >> length);
   for (size_t i = 1; i < length; ++i) {
@@ -132,8 +137,13 @@ std::string Duration(double seconds) {
 }
 
 Progress::Progress(std::string what, size_t total, size_t done)
-    : what_(std::move(what)), total_(total), done_(done), first_(done), shown_(::isatty(STDERR_FILENO) == 1),
-      start_(std::chrono::steady_clock::now()), drawn_(start_) {}
+    : what_(std::move(what)),
+      total_(total),
+      done_(done),
+      first_(done),
+      shown_(::isatty(STDERR_FILENO) == 1),
+      start_(std::chrono::steady_clock::now()),
+      drawn_(start_) {}
 
 Progress::~Progress() {
   if (shown_) std::fputs("\r\x1b[K", stderr);
@@ -155,7 +165,8 @@ void Progress::Draw(std::chrono::steady_clock::time_point now) {
   std::string bar;
   for (size_t i = 0; i < 30; ++i) bar += i < filled ? "━" : "─";
   const std::string left = rate > 0 ? Duration(static_cast<double>(total_ - done_) / rate) : "?";
-  std::fputs(absl::StrFormat("\r\x1b[K%s %s %d/%d  %.0f/s  %s left", what_, bar, done_, total_, rate, left).c_str(), stderr);
+  std::fputs(absl::StrFormat("\r\x1b[K%s %s %d/%d  %.0f/s  %s left", what_, bar, done_, total_, rate, left).c_str(),
+             stderr);
   std::fflush(stderr);
 }
 

@@ -77,9 +77,9 @@ struct FitOptions {
   uint64_t seed = 1;
   /// Of each family's models that calibrate instead of fitting; 19 at least where 8 remain to fit on; 0: none.
   double calibration_share = 0.5;
-  size_t family_minimum = 20;      ///< Families with fewer models are scored by the global detector; at least 8.
-  std::string replay_program;      ///< driftseal-replay, which trains the autoencoders.
-  unsigned threads = 0;            ///< 0: all cores. Does not change the result.
+  size_t family_minimum = 20;  ///< Families with fewer models are scored by the global detector; at least 8.
+  std::string replay_program;  ///< driftseal-replay, which trains the autoencoders.
+  unsigned threads = 0;        ///< 0: all cores. Does not change the result.
   /// The members to fit. Without the autoencoder no replay program is needed.
   std::vector<std::string> members = {"autoencoder", "forest", "svm", "mahalanobis", "knn"};
 };

@@ -34,7 +34,7 @@ absl::StatusOr<CsvTable> ReadCsv(const artifact::Source& source);
 /// (seeded, the same file gives the same result).
 struct PredictionScan {
   size_t rows = 0, numeric_columns = 0;
-  double anomalous_share = 0;                     ///< Share of rows whose score exceeds 0.65.
+  double anomalous_share = 0;  ///< Share of rows whose score exceeds 0.65.
   double max_score = 0;
   std::vector<std::pair<size_t, double>> worst;  ///< Up to 5 (row from 1, score), worst first.
 };

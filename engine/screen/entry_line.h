@@ -6,8 +6,8 @@
 
 #include "absl/status/statusor.h"
 
-// Entries of a report as the lines of JSON that they are in the journal. At the end of a run every line passes here once
-// more, on one thread, so it is scanned and not rebuilt.
+// Entries of a report as the lines of JSON that they are in the journal. At the end of a run every line passes here
+// once more, on one thread, so it is scanned and not rebuilt.
 namespace driftseal::screen {
 
 class EntryLines {

@@ -62,7 +62,8 @@ struct FleetRun::State {
 
 FleetRun::FleetRun(const Screener* screener, std::span<const Subject> subjects, size_t first, unsigned threads)
     : state_(std::make_unique<State>(screener, subjects, first)) {
-  for (unsigned i = 0; i < std::max(1u, threads); ++i) state_->workers.emplace_back([state = state_.get()] { state->Work(); });
+  for (unsigned i = 0; i < std::max(1u, threads); ++i)
+    state_->workers.emplace_back([state = state_.get()] { state->Work(); });
 }
 
 FleetRun::~FleetRun() {

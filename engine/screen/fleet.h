@@ -22,8 +22,9 @@ struct Entry {
   std::string verdict, line;
 };
 
-/// Screens `subjects` from index `first` on with `threads` threads. Results come in the order of the subjects, and at most
-/// a fixed number of them is held, so that memory does not grow with the fleet. Destroying it early stops the threads.
+/// Screens `subjects` from index `first` on with `threads` threads. Results come in the order of the subjects, and at
+/// most a fixed number of them is held, so that memory does not grow with the fleet. Destroying it early stops the
+/// threads.
 class FleetRun {
  public:
   FleetRun(const Screener* screener, std::span<const Subject> subjects, size_t first, unsigned threads);
@@ -40,12 +41,14 @@ class FleetRun {
 /// added to `tally`.
 absl::StatusOr<size_t> ResumeFrom(store::Journal& journal, std::span<const Subject> subjects, Tally& tally);
 
-/// Benjamini–Hochberg adjusted p-values (Benjamini & Hochberg 1995): rejecting q <= f keeps the false discovery rate at f.
-/// NaN entries are left out of the count and stay NaN.
+/// Benjamini–Hochberg adjusted p-values (Benjamini & Hochberg 1995): rejecting q <= f keeps the false discovery rate at
+/// f. NaN entries are left out of the count and stay NaN.
 std::vector<double> AdjustedPValues(std::span<const double> p);
 
-/// The report: `header` with "summary" and "models" behind it, the models streamed from the journal with their q-values.
-absl::Status WriteReport(const std::string& path, nlohmann::ordered_json header, const Tally& tally, store::Journal& journal);
+/// The report: `header` with "summary" and "models" behind it, the models streamed from the journal with their
+/// q-values.
+absl::Status WriteReport(const std::string& path, nlohmann::ordered_json header, const Tally& tally,
+                         store::Journal& journal);
 
 /// JSON text of any of these; bytes that are not UTF-8 (a file's name can hold some) become U+FFFD.
 std::string Dump(const nlohmann::ordered_json& json, int indent = -1);

@@ -23,9 +23,12 @@ ordered_json FilesJson(const fingerprint::Fingerprint& fingerprint) {
 
 std::string_view BasisName(detector::Basis basis) {
   switch (basis) {
-    case detector::Basis::kFamily: return "family";
-    case detector::Basis::kGlobal: return "global";
-    case detector::Basis::kUnseenFamily: return "unseen-family";
+    case detector::Basis::kFamily:
+      return "family";
+    case detector::Basis::kGlobal:
+      return "global";
+    case detector::Basis::kUnseenFamily:
+      return "unseen-family";
   }
   return "";
 }
@@ -35,9 +38,9 @@ ordered_json ScoreJson(const detector::Score& score) {
   for (const detector::MemberScore& member : score.members) {
     members[member.member] = {{"raw", member.raw}, {"normalised", member.normalised}};
   }
-  ordered_json json = {{"combined", score.combined}, {"p_value", nullptr}, {"basis", BasisName(score.basis)},
-                       {"members", std::move(members)}, {"fitted_on", score.fitted_on},
-                       {"calibrated_on", score.calibrated_on}};
+  ordered_json json = {{"combined", score.combined},      {"p_value", nullptr},
+                       {"basis", BasisName(score.basis)}, {"members", std::move(members)},
+                       {"fitted_on", score.fitted_on},    {"calibrated_on", score.calibrated_on}};
   if (score.p_value) json["p_value"] = *score.p_value;
   if (!score.remark.empty()) json["remark"] = score.remark;
   return json;
@@ -72,7 +75,9 @@ ordered_json ToJson(const Result& result) {
   if (result.score) entry["score"] = ScoreJson(*result.score);
   auto signals = ordered_json::array();
   for (const Signal& signal : result.verdict.signals) {
-    signals.push_back({{"kind", signal.kind}, {"severity", SeverityName(signal.severity)}, {"text", signal.text},
+    signals.push_back({{"kind", signal.kind},
+                       {"severity", SeverityName(signal.severity)},
+                       {"text", signal.text},
                        {"evidence", signal.evidence.is_null() ? ordered_json::object() : signal.evidence}});
   }
   entry["signals"] = std::move(signals);
@@ -98,8 +103,12 @@ void Count(std::string_view verdict, Tally& tally) {
 }
 
 ordered_json ToJson(const Tally& tally) {
-  return {{"models", tally.models},         {"pass", tally.pass},     {"review", tally.review},
-          {"quarantine", tally.quarantine}, {"inconclusive", tally.inconclusive}, {"error", tally.errors},
+  return {{"models", tally.models},
+          {"pass", tally.pass},
+          {"review", tally.review},
+          {"quarantine", tally.quarantine},
+          {"inconclusive", tally.inconclusive},
+          {"error", tally.errors},
           {"skipped", tally.skipped}};
 }
 

@@ -72,7 +72,8 @@ Result Screener::Screen(const Subject& subject) const {
   if (result.fingerprint.family.architecture.empty()) {
     signals.push_back({"not-scored", Severity::kUnknown, "not scored: the model file could not be read", {}});
   } else if (detector_ == nullptr) {
-    signals.push_back({"no-detector", Severity::kUnknown, "no detector was fitted: only the files' integrity was checked", {}});
+    signals.push_back(
+        {"no-detector", Severity::kUnknown, "no detector was fitted: only the files' integrity was checked", {}});
   } else {
     absl::StatusOr<detector::Score> score =
         detector_->ScoreRow(RowOf(result.fingerprint), result.fingerprint.family.Key());

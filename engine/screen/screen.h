@@ -23,9 +23,9 @@ enum class Mode {
 /// What screening one subject came to.
 struct Result {
   std::string path, model_name;
-  bool skipped = false;   ///< Not eligible, and only eligible models were asked for.
-  absl::Status error;     ///< The meta file could not be read: there is no verdict.
-  Verdict verdict;        ///< When error is OK.
+  bool skipped = false;  ///< Not eligible, and only eligible models were asked for.
+  absl::Status error;    ///< The meta file could not be read: there is no verdict.
+  Verdict verdict;       ///< When error is OK.
   fingerprint::Fingerprint fingerprint;
   std::optional<detector::Score> score;
 };
@@ -48,7 +48,8 @@ absl::StatusOr<Fingerprinted> FingerprintOf(const Subject& subject, const artifa
 class Screener {
  public:
   /// `detector` may be null in Mode::kVerify: integrity alone is then checked, and said to be.
-  Screener(const artifact::Root* root, const detector::Detector* detector, Mode mode, Policy policy, bool only_eligible);
+  Screener(const artifact::Root* root, const detector::Detector* detector, Mode mode, Policy policy,
+           bool only_eligible);
   Result Screen(const Subject& subject) const;
 
  private:

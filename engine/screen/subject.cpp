@@ -28,8 +28,8 @@ constexpr std::string_view kMetaEnding = ".meta.json";
 // Names that models usually go by. A file like this is screened even when its content is of no known format, so that
 // nobody takes silence for a pass.
 constexpr std::array<std::string_view, 22> kModelEndings = {
-    ".safetensors", ".pt",   ".pth",  ".ckpt",   ".bin",  ".pkl",      ".pickle", ".joblib", ".h5",  ".hdf5", ".keras",
-    ".onnx",        ".gguf", ".ggml", ".tflite", ".ubj",  ".xgb",      ".model",  ".npz",    ".mar", ".pb",   ".bst"};
+    ".safetensors", ".pt",   ".pth",  ".ckpt",   ".bin", ".pkl", ".pickle", ".joblib", ".h5",  ".hdf5", ".keras",
+    ".onnx",        ".gguf", ".ggml", ".tflite", ".ubj", ".xgb", ".model",  ".npz",    ".mar", ".pb",   ".bst"};
 
 // Whether the first bytes are those of a format that is read here.
 bool HeadLooksLikeModel(const std::string& path) {
@@ -40,7 +40,8 @@ bool HeadLooksLikeModel(const std::string& path) {
   ::close(fd);
   if (got < 12) return false;
   const std::string_view text(head.data(), static_cast<size_t>(got));
-  if (text.starts_with("PK\x03\x04")) return (text.find("data.pkl") != std::string_view::npos) || (text.find("/") != std::string_view::npos);
+  if (text.starts_with("PK\x03\x04"))
+    return (text.find("data.pkl") != std::string_view::npos) || (text.find("/") != std::string_view::npos);
   uint64_t header = 0;
   std::memcpy(&header, text.data(), sizeof header);
   if (text[8] == '{' && header >= 2 && header <= 100'000'000) return true;
@@ -86,8 +87,8 @@ std::string WhyClosed(const fs::recursive_directory_iterator& walk) {
   return "a folder that cannot be read: what it holds is not known";
 }
 
-// The tensors of a detector of ours are no model to screen. Its state file alone proves nothing: anybody can put one into a
-// folder.
+// The tensors of a detector of ours are no model to screen. Its state file alone proves nothing: anybody can put one
+// into a folder.
 bool IsDetectorsOwn(const fs::path& path) {
   std::error_code error;
   return path.filename() == "detector.safetensors" && fs::exists(path.parent_path() / "detector_state.json", error) &&

@@ -11,8 +11,8 @@
 namespace driftseal::screen {
 
 struct Subject {
-  std::string path;           ///< Beneath the root, with '/' between its parts.
-  bool bare = false;          ///< A model file without a meta file.
+  std::string path;          ///< Beneath the root, with '/' between its parts.
+  bool bare = false;         ///< A model file without a meta file.
   std::string problem = {};  ///< A folder that cannot be searched, and why: silence about it is no pass.
 };
 
@@ -23,9 +23,10 @@ struct FindOptions {
   unsigned threads = 1;                      ///< To read the meta files with.
 };
 
-/// Everything to screen in the folders beneath `root`, sorted by path. Folders that are symbolic links are not entered, so
-/// that loops end; a link that leads nowhere is a subject, and so is a folder that cannot be read. The tensors of a
-/// detector (a folder that Detector::Load accepts) are none. NotFound / PermissionDenied naming the folder of `folders`.
+/// Everything to screen in the folders beneath `root`, sorted by path. Folders that are symbolic links are not entered,
+/// so that loops end; a link that leads nowhere is a subject, and so is a folder that cannot be read. The tensors of a
+/// detector (a folder that Detector::Load accepts) are none. NotFound / PermissionDenied naming the folder of
+/// `folders`.
 absl::StatusOr<std::vector<Subject>> FindSubjects(const std::string& root, const FindOptions& options);
 
 /// One path given by the user: a meta file by its name's ending, otherwise a model file.

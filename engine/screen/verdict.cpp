@@ -1,11 +1,11 @@
 #include "engine/screen/verdict.h"
-#include "engine/artifact/text.h"
 
 #include <algorithm>
 #include <cmath>
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "engine/artifact/text.h"
 
 namespace driftseal::screen {
 namespace {
@@ -23,8 +23,8 @@ Signal FileSignal(const FileEvidence& file, std::string kind, Severity severity,
   return signal;
 }
 
-// Whether the file itself was refused, and not this process by the file's permissions: it was hashed (and then read as far
-// as what it asks for), or its name led out of the root (the words are those of artifact::Root::OpenFile).
+// Whether the file itself was refused, and not this process by the file's permissions: it was hashed (and then read as
+// far as what it asks for), or its name led out of the root (the words are those of artifact::Root::OpenFile).
 bool Refused(const FileEvidence& file) {
   return file.actual || file.status.message().find("leads out of the root") != absl::string_view::npos;
 }
@@ -45,7 +45,8 @@ Signal TroubleSignal(const FileEvidence& file) {
       case absl::StatusCode::kAborted:
         return FileSignal(file, "changed-while-read", Severity::kConcern, text);
       case absl::StatusCode::kNotFound:
-        // A digest was recorded for something that is no longer there: that is a finding. Without one, nothing is known.
+        // A digest was recorded for something that is no longer there: that is a finding. Without one, nothing is
+        // known.
         return file.recorded ? FileSignal(file, "missing-file", Severity::kConcern, text)
                              : FileSignal(file, "missing-file", Severity::kUnknown, text);
       case absl::StatusCode::kUnimplemented:
@@ -91,20 +92,28 @@ std::string ComparedWith(const detector::Score& score) {
 
 std::string_view OutcomeName(Outcome outcome) {
   switch (outcome) {
-    case Outcome::kPass: return "pass";
-    case Outcome::kReview: return "review";
-    case Outcome::kQuarantine: return "quarantine";
-    case Outcome::kInconclusive: return "inconclusive";
+    case Outcome::kPass:
+      return "pass";
+    case Outcome::kReview:
+      return "review";
+    case Outcome::kQuarantine:
+      return "quarantine";
+    case Outcome::kInconclusive:
+      return "inconclusive";
   }
   return "";
 }
 
 std::string_view SeverityName(Severity severity) {
   switch (severity) {
-    case Severity::kInfo: return "info";
-    case Severity::kUnknown: return "unknown";
-    case Severity::kConcern: return "concern";
-    case Severity::kCritical: return "critical";
+    case Severity::kInfo:
+      return "info";
+    case Severity::kUnknown:
+      return "unknown";
+    case Severity::kConcern:
+      return "concern";
+    case Severity::kCritical:
+      return "critical";
   }
   return "";
 }
@@ -115,16 +124,17 @@ std::vector<Signal> IntegritySignals(const fingerprint::Fingerprint& fingerprint
   for (const FileEvidence& file : fingerprint.files) {
     const bool differs = file.recorded && file.actual && *file.recorded != *file.actual;
     if (differs) {
-      signals.push_back(FileSignal(file, "digest-mismatch", Severity::kCritical,
-                                   artifact::Cat(file.role, " ", file.path, " is not the file that was recorded: SHA-256 ",
-                                                file.actual->Hex().substr(0, 12), "…, recorded ",
-                                                file.recorded->Hex().substr(0, 12), "…")));
+      signals.push_back(FileSignal(
+          file, "digest-mismatch", Severity::kCritical,
+          artifact::Cat(file.role, " ", file.path, " is not the file that was recorded: SHA-256 ",
+                        file.actual->Hex().substr(0, 12), "…, recorded ", file.recorded->Hex().substr(0, 12), "…")));
     }
     if (!file.status.ok()) signals.push_back(TroubleSignal(file));
     matched += file.recorded && file.actual && !differs;
   }
   if (matched > 0) {
-    signals.push_back({"digest-match", Severity::kInfo,
+    signals.push_back({"digest-match",
+                       Severity::kInfo,
                        artifact::Cat(matched, matched == 1 ? " file has" : " files have", " the recorded SHA-256"),
                        {{"files", matched}}});
   }
@@ -156,8 +166,8 @@ Signal ScoreSignal(const detector::Score& score, const detector::SchemaId& schem
     signal.kind = "uncalibrated";
     signal.severity = Severity::kUnknown;
     signal.text = artifact::Cat("uncalibrated: ", ModelCount(score.calibrated_on), " to compare with, ",
-                               static_cast<size_t>(std::ceil(1 / policy.alpha)) - 1, " are needed for α = ",
-                               Percent(policy.alpha));
+                                static_cast<size_t>(std::ceil(1 / policy.alpha)) - 1,
+                                " are needed for α = ", Percent(policy.alpha));
     return signal;
   }
   signal.evidence["p_value"] = *score.p_value;
@@ -176,7 +186,8 @@ Signal ScoreSignal(const detector::Score& score, const detector::SchemaId& schem
 std::optional<Signal> PredictionSignal(const fingerprint::Fingerprint& fingerprint) {
   if (!fingerprint.scan || fingerprint.scan->rows == 0) return std::nullopt;
   const fingerprint::PredictionScan& scan = *fingerprint.scan;
-  Signal signal{"prediction-scan", Severity::kInfo,
+  Signal signal{"prediction-scan",
+                Severity::kInfo,
                 absl::StrFormat("%s of %d prediction rows stand out", Percent(scan.anomalous_share), scan.rows),
                 {{"rows", scan.rows},
                  {"numeric_columns", scan.numeric_columns},
@@ -194,10 +205,17 @@ Verdict Decide(std::vector<Signal> signals) {
   Outcome outcome = Outcome::kPass;
   if (!signals.empty()) {
     switch (signals.front().severity) {
-      case Severity::kCritical: outcome = Outcome::kQuarantine; break;
-      case Severity::kConcern: outcome = Outcome::kReview; break;
-      case Severity::kUnknown: outcome = Outcome::kInconclusive; break;
-      case Severity::kInfo: break;
+      case Severity::kCritical:
+        outcome = Outcome::kQuarantine;
+        break;
+      case Severity::kConcern:
+        outcome = Outcome::kReview;
+        break;
+      case Severity::kUnknown:
+        outcome = Outcome::kInconclusive;
+        break;
+      case Severity::kInfo:
+        break;
     }
   }
   return {outcome, std::move(signals)};

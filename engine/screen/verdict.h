@@ -28,8 +28,9 @@ std::string_view SeverityName(Severity severity);
 struct Signal {
   std::string kind;  ///< "digest-mismatch", "score", ... (docs/verdict.md lists them)
   Severity severity = Severity::kInfo;
-  std::string text;                 ///< One sentence for a person.
-  nlohmann::ordered_json evidence;  ///< The same for a program: which hash, which feature, how far out, against how many models.
+  std::string text;  ///< One sentence for a person.
+  nlohmann::ordered_json
+      evidence;  ///< The same for a program: which hash, which feature, how far out, against how many models.
 };
 
 /// What is promised and when to act.

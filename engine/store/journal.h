@@ -11,8 +11,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
-// What a long run has finished so far, so that a killed run goes on where it stopped: one line an entry, appended, behind a
-// header line that says which run it belongs to.
+// What a long run has finished so far, so that a killed run goes on where it stopped: one line an entry, appended,
+// behind a header line that says which run it belongs to.
 namespace driftseal::store {
 
 class Journal {

@@ -14,7 +14,8 @@ extern "C" int driftseal_cuda_probe(CudaDevice* devices, int capacity) {
   if (error != cudaSuccess) return -static_cast<int>(error);
   for (int i = 0; i < std::min(count, capacity); ++i) {
     cudaDeviceProp properties{};
-    if (const cudaError_t failed = cudaGetDeviceProperties(&properties, i); failed != cudaSuccess) return -static_cast<int>(failed);
+    if (const cudaError_t failed = cudaGetDeviceProperties(&properties, i); failed != cudaSuccess)
+      return -static_cast<int>(failed);
     std::strncpy(devices[i].name, properties.name, sizeof(devices[i].name) - 1);
     devices[i].compute_capability = 10 * properties.major + properties.minor;
     devices[i].multiprocessors = properties.multiProcessorCount;

@@ -23,7 +23,8 @@ CudaProbe ProbeCuda(const std::string& path) {
   std::array<CudaDevice, 16> devices{};
   const int count = function(devices.data(), static_cast<int>(devices.size()));
   if (count <= 0) {
-    probe.remark = count == 0 || count == -100 || count == -35 ? "no GPU or no driver" : "CUDA error " + std::to_string(-count);
+    probe.remark =
+        count == 0 || count == -100 || count == -35 ? "no GPU or no driver" : "CUDA error " + std::to_string(-count);
     return probe;
   }
   probe.devices.assign(devices.begin(), devices.begin() + std::min<size_t>(static_cast<size_t>(count), devices.size()));

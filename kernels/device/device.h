@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-// What this machine can compute with. The CUDA part lives in a module of its own (libdriftseal_cuda.so) that is loaded at
-// run time, so that one package runs with and without a GPU, a driver or a CUDA runtime.
+// What this machine can compute with. The CUDA part lives in a module of its own (libdriftseal_cuda.so) that is loaded
+// at run time, so that one package runs with and without a GPU, a driver or a CUDA runtime.
 namespace driftseal::kernels::device {
 
 /// One entry of the module's answer, a plain struct because it crosses a C interface.
@@ -25,8 +25,8 @@ struct CudaProbe {
 /// Loads the module at `path` and asks it for its devices; never fails, see `remark`.
 CudaProbe ProbeCuda(const std::string& path);
 
-/// The module's one function so far: fills at most `capacity` devices and returns how many there are, or the negated CUDA
-/// error (35: no driver, or one that is too old).
+/// The module's one function so far: fills at most `capacity` devices and returns how many there are, or the negated
+/// CUDA error (35: no driver, or one that is too old).
 using CudaProbeFunction = int (*)(CudaDevice* devices, int capacity);
 inline constexpr char kCudaProbeName[] = "driftseal_cuda_probe";
 

@@ -62,7 +62,8 @@ std::string MakeZip(const std::vector<ZipEntry>& entries, const ZipOptions& opti
     if (entry.descriptor) file += "PK\7\10" + Le(crc + entry.local_crc_change, 4) + Le(size, 4) + Le(size, 4);
     file += entry.behind;
     directory += "PK\1\2" + Le(0, 4) + Le(flags, 2) + Le(entry.method, 2) + Le(0, 4) + Le(crc, 4) + Le(size, 4) +
-                 Le(size, 4) + Le(entry.name.size(), 2) + Le(0, 8) + Le(0, 4) + Le(header + entry.header_change, 4) + entry.name;
+                 Le(size, 4) + Le(entry.name.size(), 2) + Le(0, 8) + Le(0, 4) + Le(header + entry.header_change, 4) +
+                 entry.name;
   }
   const uint64_t count = entries.size() + options.count_change, start = file.size() + options.start_change;
   const uint64_t size = directory.size() + options.size_change, record = file.size() + directory.size();
