@@ -25,8 +25,10 @@ sanitize: setup
 	@scripts/build asan-ubsan && scripts/test build/asan-ubsan
 	@scripts/build tsan && scripts/test build/tsan
 format:
+	@scripts/setup lint
 	@git ls-files '*.h' '*.cpp' '*.cu' | xargs clang-format-14 -i
 lint: build
+	@scripts/setup lint
 	@git ls-files 'engine/*.cpp' 'kernels/*.cpp' | xargs clang-tidy-14 -p build --quiet
 clean:
 	rm -rf build
