@@ -16,7 +16,8 @@ namespace driftseal::app {
 namespace {
 
 bool ColourWanted() {
-  static const bool wanted = ::isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr;
+  static const char* refused = std::getenv("NO_COLOR");  // no-color.org: set, and not to nothing.
+  static const bool wanted = ::isatty(STDOUT_FILENO) == 1 && (refused == nullptr || *refused == '\0');
   return wanted;
 }
 

@@ -30,6 +30,7 @@ TEST_F(TerminalTest, ColourOnATerminalAndNoneInAPipe) {
   EXPECT_THAT(pipe.err, Not(HasSubstr(kEscape)));
   const ProcessResult terminal = VerifyAll({.terminal = true});
   EXPECT_THAT(terminal.out, AllOf(HasSubstr("\x1b[34m"), HasSubstr("\x1b[0m")));
+  EXPECT_THAT(VerifyAll({.environment = {{"NO_COLOR", ""}}, .terminal = true}).out, HasSubstr(kEscape));
   const ProcessResult plain = VerifyAll({.environment = {{"NO_COLOR", "1"}}, .terminal = true});
   EXPECT_THAT(plain.out, AllOf(HasSubstr("inconclusive"), Not(HasSubstr(kEscape))));
 }
