@@ -1,10 +1,10 @@
-"""What a straightforward Python program does for `score_all`: json.load, hashlib, NumPy, scikit-learn, a model at a time.
+"""What a straightforward Python program does for score_all: json.load, hashlib, NumPy, scikit-learn, model by model.
 
     python bench/score_all/baseline.py --reference REFERENCE --report baseline.json FLEET/00000 FLEET/00001
 
-It fits a StandardScaler, an IsolationForest of 200 trees and a OneClassSVM for each family of the reference, then reads,
-hashes, measures and scores the models of the folders. Only the second part is timed: the imports and the fit are not.
---processes spreads it over a Pool; --batch leaves the scores to the end, all rows of a family at once.
+It fits a StandardScaler, an IsolationForest of 200 trees and a OneClassSVM for each family of the reference, then
+reads, hashes, measures and scores the models of the folders. Only the second part is timed: the imports and the fit are
+not. --processes spreads it over a Pool; --batch leaves the scores to the end, all rows of a family at once.
 """
 import argparse, hashlib, json, math, multiprocessing, pathlib, resource, time
 from itertools import repeat
@@ -44,7 +44,7 @@ def layer_quantiles(values):
 
 
 def contrast(values):
-    """How far one class stands from the others: robust z-scores of the largest and the least, and the gap at the top."""
+    """How far one class stands from the others: robust z-scores of both ends, and the gap at the top."""
     if len(values) < 3:
         return [math.nan] * 3
     median = np.median(values)
@@ -91,9 +91,9 @@ def confusion_features(truth, predicted, classes):
     errors = cells - np.diag(right)
     wrong = max(errors.sum(), 1)
     return [entropies[0], true_share.max(), entropies[1], predicted_share.max(), (predicted_share - true_share).max(),
-            0.5 * np.abs(predicted_share - true_share).sum(), right.sum() / len(truth), recall.min(), contrast(recall)[1],
-            precision.min(), errors.max() / wrong, errors.sum(axis=0).max() / wrong, errors.sum(axis=1).max() / wrong,
-            contrast(errors.sum(axis=0))[0]]
+            0.5 * np.abs(predicted_share - true_share).sum(), right.sum() / len(truth), recall.min(),
+            contrast(recall)[1], precision.min(), errors.max() / wrong, errors.sum(axis=0).max() / wrong,
+            errors.sum(axis=1).max() / wrong, contrast(errors.sum(axis=0))[0]]
 
 
 def prediction_features(path):
@@ -114,8 +114,9 @@ def meta_features(meta, model_bytes, tensors, parameters):
     promotion, training = meta["promotion"], meta["training"]
     return [promotion["primary"], promotion["baseline"], promotion["primary"] - promotion["baseline"],
             math.log1p(training["seconds"]), math.log1p(training["parameters"]), math.log1p(training["samples"]),
-            training["final_loss"], training["score"], training["score"] - promotion["primary"], math.log1p(model_bytes),
-            tensors, math.log1p(parameters), math.log1p(parameters) - math.log1p(training["parameters"])]
+            training["final_loss"], training["score"], training["score"] - promotion["primary"],
+            math.log1p(model_bytes), tensors, math.log1p(parameters),
+            math.log1p(parameters) - math.log1p(training["parameters"])]
 
 
 def fingerprint(path):
@@ -124,7 +125,8 @@ def fingerprint(path):
         meta = json.load(file)
     model = (path.parent / meta["artifacts"]["model_path"]).read_bytes()
     predictions = path.parent / meta["artifacts"]["predictions_path"]
-    digests = {"model": hashlib.sha256(model).hexdigest(), "predictions": hashlib.sha256(predictions.read_bytes()).hexdigest()}
+    digests = {"model": hashlib.sha256(model).hexdigest(),
+               "predictions": hashlib.sha256(predictions.read_bytes()).hexdigest()}
     features, tensors, parameters, shapes = weight_features(model)
     row = meta_features(meta, len(model), tensors, parameters) + prediction_features(predictions) + features
     entry = {"model_name": meta["model_name"], "sha256": digests,
@@ -204,8 +206,10 @@ def main():
     for path, entry in zip(paths, entries):
         entry["path"] = path.relative_to(arguments.folders[0].parent).as_posix()
     arguments.report.write_text(json.dumps({"models": entries}, indent=2))
-    cpu = sum(resource.getrusage(resource.RUSAGE_SELF)[:2]) - cpu + sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
-    print(json.dumps({"models": len(entries), "seconds": time.perf_counter() - wall, "cpu_seconds": cpu,
+    wall = time.perf_counter() - wall
+    cpu = sum(resource.getrusage(resource.RUSAGE_SELF)[:2]) - cpu
+    cpu += sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+    print(json.dumps({"models": len(entries), "seconds": wall, "cpu_seconds": cpu,
                       "peak_bytes": peak_bytes(arguments.processes)}))
 
 

@@ -2,8 +2,9 @@
 
     python bench/score_all/check.py --report scoring_report.json --baseline baseline.json
 
-Same models, none with an error, both digests of every model equal in both reports, the same division into families, and,
-within each family, scores that rank the models alike (Spearman): different detectors over features of the same kind.
+Same models, none with an error, both digests of every model equal in both reports, the same division into families,
+and, within each family, scores that rank the models alike (Spearman), as different detectors over features of the same
+kind do.
 """
 import argparse, json, pathlib, statistics
 from collections import defaultdict
@@ -29,7 +30,8 @@ def require(condition, text):
 
 
 def compare_model(path, ours, theirs):
-    require(ours["verdict"] in ("pass", "review", "quarantine"), f"{path}: verdict {ours['verdict']}, expected a scored model")
+    verdict = ours["verdict"]
+    require(verdict in ("pass", "review", "quarantine"), f"{path}: verdict {verdict}, expected a scored model")
     digests = {file["role"]: file["actual_sha256"] for file in ours["files"]}
     require(digests == theirs["sha256"], f"{path}: {digests} here, {theirs['sha256']} in the baseline")
     require(theirs["intact"], f"{path}: the baseline found other digests than the meta file records")
@@ -42,7 +44,8 @@ def main():
     arguments = parser.parse_args()
     ours = {entry["path"]: entry for entry in json.loads(arguments.report.read_text())["models"]}
     theirs = {entry["path"]: entry for entry in json.loads(arguments.baseline.read_text())["models"]}
-    require(ours and ours.keys() == theirs.keys(), f"{len(ours)} models here, {len(theirs)} in the baseline, not the same")
+    require(ours and ours.keys() == theirs.keys(),
+            f"{len(ours)} models here, {len(theirs)} in the baseline, not the same")
     families, partner = defaultdict(list), {}
     for path, entry in ours.items():
         compare_model(path, entry, theirs[path])

@@ -1,10 +1,10 @@
-"""Writes a fleet for the throughput benchmark: N models, each with a meta file, a safetensors MLP and a predictions CSV.
+"""Writes a fleet for the throughput benchmark: models with a meta file, a safetensors MLP and a predictions CSV each.
 
     python bench/score_all/generate.py --output build/bench/score_all/fleet --models 100000 --seed 1
 
-The networks are drawn, not trained: what counts here is that reading, hashing and measuring them costs what it costs for
-trained ones. The predictions are what each network gives on drawn inputs, and the true labels agree with them as often as
-the meta file claims. The same arguments give the same bytes. A shard of models that is complete is not written again.
+The networks are drawn, not trained: what counts here is that reading, hashing and measuring them costs what it costs
+for trained ones. The predictions are what each network gives on drawn inputs, and the true labels agree with them as
+often as the meta file claims. The same arguments give the same bytes. A folder that is complete is not written again.
 """
 import argparse, hashlib, json, multiprocessing, os, pathlib
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ class Plan:
 
 
 def draw_layers(rng, family, count):
-    """Weights and biases of `count` networks: He-scaled noise and, as training leaves it, one direction that stands out."""
+    """Weights and biases of `count` networks: He-scaled noise and one direction that stands out, as after training."""
     layers = []
     for fan_in, fan_out in zip(family.widths, family.widths[1:]):
         weight = rng.standard_normal((count, fan_out, fan_in)) * np.sqrt(2 / fan_in)

@@ -34,7 +34,8 @@ TEST(EntryLines, NoScoreAndNoPValueAreNaN) {
 TEST(EntryLines, TheQValueIsTheScoresLastFieldAndNothingElseChanges) {
   EntryLines lines;
   const std::string before =
-      R"({"path":"}\\\"é","score":{"combined":1.5,"members":{"a":{"raw":2}},"p_value":0.0196078431372549},"files":[{}]})";
+      R"({"path":"}\\\"é","score":{"combined":1.5,"members":{"a":{"raw":2}},"p_value":0.0196078431372549},)"
+      R"("files":[{}]})";
   for (const double q : {0.1, 1.0, 0.03921568627450980, 1e-300}) {
     std::string line = before;
     ASSERT_TRUE(lines.AddQValue(q, line).ok());
