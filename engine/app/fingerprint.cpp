@@ -42,11 +42,16 @@ std::string CsvHeader() {
   return line;
 }
 
-// Quoted as RFC 4180 has it; nine digits bring a float32 back exactly.
+// RFC 4180: quotes within a quoted cell are doubled.
+std::string Quoted(const std::string& text) {
+  std::string cell = "\"";
+  for (char c : text) cell += c == '"' ? "\"\"" : std::string(1, c);
+  return cell + '"';
+}
+
+// Nine digits bring a float32 back exactly.
 std::string CsvLine(const std::string& path, const Fingerprint& fingerprint) {
-  std::string line = "\"";
-  for (char c : path) line += c == '"' ? "\"\"" : std::string(1, c);
-  line += artifact::Cat("\",", fingerprint.family.Key());
+  std::string line = Quoted(path) + "," + Quoted(fingerprint.family.Key());
   for (float value : fingerprint.values) line += std::isnan(value) ? "," : absl::StrFormat(",%.9g", value);
   return line;
 }

@@ -54,13 +54,10 @@ Subjects MadeUp() {
 }
 
 // The models of the folder when its largest family can be fitted, made-up ones otherwise.
-Subjects FindModels(const Arguments& arguments) {
+absl::StatusOr<Subjects> FindModels(const Arguments& arguments) {
   if (arguments.paths.empty() && arguments.root.empty()) return MadeUp();
   absl::StatusOr<Inputs> inputs = FindInputs(arguments);
-  if (!inputs.ok()) {
-    std::fprintf(stderr, "%s\n", Printable(std::string(inputs.status().message())).c_str());
-    return MadeUp();
-  }
+  if (!inputs.ok()) return inputs.status();
   Subjects subjects{{}, ""};
   Progress progress("fingerprints", inputs->subjects.size(), 0);
   for (const screen::Subject& subject : inputs->subjects) {
@@ -177,7 +174,9 @@ std::vector<Check> Checks(const Arguments& arguments, const Subjects& subjects) 
 }  // namespace
 
 int SelfTest(const Arguments& arguments) {
-  const std::vector<Check> checks = Checks(arguments, FindModels(arguments));
+  const absl::StatusOr<Subjects> subjects = FindModels(arguments);
+  if (!subjects.ok()) return Fail(subjects.status());
+  const std::vector<Check> checks = Checks(arguments, *subjects);
   bool ok = true;
   Table table({"CHECK", "OUTCOME", "DETAIL"});
   nlohmann::ordered_json json = {{"format", "driftseal-selftest/1"}, {"checks", nlohmann::ordered_json::array()}};
