@@ -59,15 +59,23 @@ class Listing {
     return absl::StrFormat("%.3g", entry["score"]["p_value"].get<double>());
   }
   static std::string Why(const ordered_json& entry) {
-    if (entry.contains("error")) return entry["error"].get<std::string>();
+    const std::string& path = entry.at("path").get_ref<const std::string&>();
+    if (entry.contains("error")) return WithoutPath(entry["error"].get<std::string>(), path);
     // The signals that decided, which are the first ones of equal severity.
     std::string why, severity;
     for (const ordered_json& signal : entry.value("signals", ordered_json::array())) {
       if (severity.empty()) severity = signal.at("severity").get<std::string>();
       if (signal.at("severity") != severity) break;
-      why += artifact::Cat(why.empty() ? "" : "; ", signal.at("text").get<std::string>());
+      const std::string text = WithoutPath(signal.at("text").get<std::string>(), path);
+      why += artifact::Cat(why.empty() ? "" : "; ", text);
     }
     return why;
+  }
+  // The line names the model already: "root/path: what is wrong" becomes "what is wrong".
+  static std::string WithoutPath(const std::string& text, const std::string& path) {
+    const size_t at = text.find(path + ": ");
+    const bool leads = at != std::string::npos && (at == 0 || text[at - 1] == '/') && text.find(": ") >= at;
+    return leads ? text.substr(at + path.size() + 2) : text;
   }
 
   bool all_;
