@@ -16,8 +16,8 @@ using ::testing::SizeIs;
 using ::testing::UnorderedElementsAre;
 using testing::TempFolder;
 
-// Enough meta files for several threads. Each names one model: in turn beside it, beneath the root, and one that is none
-// of the candidates.
+// Enough meta files for several threads. Each names one model: in turn beside it, beneath the root, and one that is
+// none of the candidates.
 TEST(NamedFiles, AreTheSameFromOneThreadAndFromMany) {
   constexpr int kMetas = 1500;
   const TempFolder folder;
