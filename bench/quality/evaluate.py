@@ -137,11 +137,11 @@ def percent(share):
 
 def print_tables(summary):
     alpha = summary["alpha"]
-    print(f"{'ATTACK':46} {'MODELS':>6} {'WORKING':>7}  {'AUROC (95 %)':18} {'TPR at p <= ' + format(alpha, 'g'):22} VERDICTS")
+    print(f"{'ATTACK':50} {'MODELS':>6} {'WORKING':>7}  {'AUROC (95 %)':18} {'TPR at p <= ' + format(alpha, 'g'):22} VERDICTS")
     for name, row in summary["attacks"].items():
         area = f"{row['auroc']:.3f} ({row['auroc_interval'][0]:.2f}-{row['auroc_interval'][1]:.2f})" if "auroc" in row else "-"
         verdicts = ", ".join(f"{n} {v}" for v, n in row["verdicts"].items() if n)
-        print(f"{name:46} {row['models']:6} {row['gated']:7}  {area:18} {percent(row['tpr']):22} {verdicts}")
+        print(f"{name:50} {row['models']:6} {row['gated']:7}  {area:18} {percent(row['tpr']):22} {verdicts}")
     print("(working: attack success >= 80 % at a clean drop <= 3 points, where that can be measured)\n")
     print("Poisoned before any digest was recorded, so that only the fingerprint can tell, by domain:")
     for domain, row in summary["before_digest_by_domain"].items():
