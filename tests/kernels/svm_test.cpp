@@ -6,6 +6,8 @@
 #include <limits>
 
 #include "fixture.h"
+#include "parity/svm.h"
+#include "simd_scorer.h"
 
 namespace driftseal::kernels::svm {
 namespace {
@@ -58,6 +60,28 @@ TEST(Svm, RowsThatAreNotFiniteScoreNan) {
 TEST(Svm, NoRowsAndNoVectors) {
   ScoreReference({2, {0, 0}, {1}, 1, 0}, {nullptr, 0, 2}, {});
   EXPECT_EQ(Score({2, {}, {}, 1, 0.25}, {1, 2})[0], 0.25);
+}
+
+class SvmSimd : public testing::TestWithParam<device::Isa> {};
+
+TEST_P(SvmSimd, AgreesWithTheReference) {
+  const auto score = [&](const Svm& svm, RowsView<float> rows) {
+    const Packed packed = Pack(svm);
+    return ScoreTiles(GetParam(), rows, WorkspaceSize(packed), [&](const auto& tile, auto workspace, float* out) {
+      return SimdKernel(GetParam())(packed, tile, workspace, out);
+    });
+  };
+  ExpectParity(parity::CheckSvm(score), 300);
+}
+
+INSTANTIATE_TEST_SUITE_P(Isas, SvmSimd, testing::ValuesIn(device::SupportedIsas()), IsaName);
+
+// Far from each other for their γ, vectors are compared by differences; otherwise by the faster inner product.
+TEST(SvmPack, ChoosesByTheErrorBound) {
+  Random random(1);
+  EXPECT_FALSE(Pack(parity::RandomSvm(random, 50, 32, 1, 0)).differences);
+  EXPECT_FALSE(Pack(parity::RandomSvm(random, 50, 32, 1, 1e4)).differences) << "the mean is taken off first";
+  EXPECT_TRUE(Pack(parity::RandomSvm(random, 50, 32, 1000, 0)).differences);
 }
 
 }  // namespace

@@ -1,0 +1,158 @@
+#include <algorithm>
+#include <array>
+
+#include "kernels/svm/svm.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/svm/simd.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "kernels/device/dispatch.h"
+#include "kernels/tile/product-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace driftseal::kernels::svm::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+using tile::kBlockRows;
+using tile::HWY_NAMESPACE::D;
+using tile::HWY_NAMESPACE::Sums;
+using tile::HWY_NAMESPACE::V;
+namespace ops = tile::HWY_NAMESPACE;
+
+// x' = k(x − c) of one block, and −‖x'‖²/2 a row.
+HWY_INLINE void ScaleBlock(const Packed& svm, const float* block, float* scaled, float* norms) {
+  const D d;
+  const V k = hn::Set(d, svm.scale), minus_half = hn::Set(d, -0.5F);
+  for (size_t r = 0; r < kBlockRows; r += hn::Lanes(d)) {
+    V squared = hn::Zero(d);
+    for (size_t c = 0; c < svm.cols; ++c) {
+      const V x = hn::Mul(hn::Sub(hn::Load(d, block + c * kBlockRows + r), hn::Set(d, svm.centre[c])), k);
+      hn::Store(x, d, scaled + c * kBlockRows + r);
+      squared = hn::MulAdd(x, x, squared);
+    }
+    hn::Store(hn::Mul(squared, minus_half), d, norms + r);
+  }
+}
+
+// Of one group of vectors: what exp2 is taken of, from an inner product or from a squared distance.
+template <bool kDifferences>
+HWY_INLINE V Exponent(V sum, V row_norm, V vector_norm) {
+  const D d;
+  if constexpr (kDifferences) return hn::Mul(sum, hn::Set(d, -0.5F));
+  return hn::Add(sum, hn::Add(row_norm, vector_norm));
+}
+
+template <bool kDifferences, size_t J, size_t N>
+HWY_INLINE Sums<J, N> Pairs(const float* a, const float* b, size_t cols) {
+  if constexpr (kDifferences) return ops::SquaredDistances<J, N>(a, b, cols);
+  return ops::Product<J, N>(a, b, cols);
+}
+
+// Σ_i α_i k(x, s_i) for N vectors of rows at `x`, J support vectors at a time. A block's part is summed on its own:
+// the rounding of a long sum would otherwise be the largest error.
+template <bool kDifferences, size_t J, size_t N>
+HWY_INLINE void SumKernels(const Packed& svm, const float* x, const float* row_norms, float* out) {
+  const D d;
+  const size_t lanes = hn::Lanes(d);
+  V total[N], lost[N], norm[N];
+  for (size_t n = 0; n < N; ++n) {
+    total[n] = lost[n] = hn::Zero(d);
+    norm[n] = hn::Load(d, row_norms + n * lanes);
+  }
+  for (size_t first = 0; first < svm.vectors; first += kBlockRows) {
+    const float* block = svm.blocks.data() + first * svm.cols;
+    const size_t count = std::min(kBlockRows, svm.vectors - first);
+    V part[N];
+    for (size_t n = 0; n < N; ++n) part[n] = hn::Zero(d);
+    for (size_t j = 0; j < count; j += J) {
+      const auto sums = Pairs<kDifferences, J, N>(block + j, x, svm.cols);
+      for (size_t i = 0; i < J; ++i) {
+        const V vector_norm = hn::Set(d, svm.norms[first + j + i]), alpha = hn::Set(d, svm.alpha[first + j + i]);
+        for (size_t n = 0; n < N; ++n) {
+          part[n] = hn::MulAdd(alpha, ops::Exp2(Exponent<kDifferences>(sums.at[i][n], norm[n], vector_norm)), part[n]);
+        }
+      }
+    }
+    for (size_t n = 0; n < N; ++n) {  // Kahan 1965
+      const V y = hn::Sub(part[n], lost[n]), t = hn::Add(total[n], y);
+      lost[n] = hn::Sub(hn::Sub(t, total[n]), y);
+      total[n] = t;
+    }
+  }
+  for (size_t n = 0; n < N; ++n) hn::Store(total[n], d, out + n * lanes);
+}
+
+// One row against lanes of support vectors: rows and vectors have changed places.
+template <bool kDifferences>
+HWY_INLINE float SumKernelsOfRow(const Packed& svm, const float* x, float row_norm) {
+  const D d;
+  constexpr size_t kVectors = 4;
+  const size_t lanes = hn::Lanes(d), step = std::min(kVectors * lanes, kBlockRows);
+  const V norm = hn::Set(d, row_norm);
+  double total = 0;
+  for (size_t first = 0; first < svm.vectors; first += kBlockRows) {
+    const float* block = svm.blocks.data() + first * svm.cols;
+    V part = hn::Zero(d);
+    for (size_t i = 0; i < std::min(kBlockRows, svm.vectors - first); i += step) {
+      const auto sums = Pairs<kDifferences, 1, kVectors>(x, block + i, svm.cols);
+      for (size_t n = 0; n < kVectors; ++n) {
+        const size_t at = first + i + n * lanes;
+        const V e = ops::Exp2(Exponent<kDifferences>(sums.at[0][n], norm, hn::Load(d, svm.norms.data() + at)));
+        part = hn::MulAdd(hn::Load(d, svm.alpha.data() + at), e, part);
+      }
+    }
+    total += hn::GetLane(hn::SumOfLanes(d, part));
+  }
+  return static_cast<float>(total);
+}
+
+template <bool kDifferences>
+HWY_INLINE void ScoreBlock(const Packed& svm, size_t rows, const float* x, const float* norms, float* sums) {
+  const size_t lanes = hn::Lanes(D());
+  // Fewer rows than this finish sooner one by one, with support vectors in the lanes.
+  if (rows <= std::max<size_t>(lanes / 4, 1)) {
+    for (size_t r = 0; r < rows; ++r) sums[r] = SumKernelsOfRow<kDifferences>(svm, x + r, norms[r]);
+    return;
+  }
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
+  constexpr size_t kTall = 4, kWide = 4;
+#else
+  constexpr size_t kTall = 4, kWide = 2;
+#endif
+  size_t r = 0;
+  for (; r < rows && rows - r > (kWide - 1) * lanes && r + kWide * lanes <= kBlockRows; r += kWide * lanes) {
+    SumKernels<kDifferences, kTall, kWide>(svm, x + r, norms + r, sums + r);
+  }
+  for (; r < rows; r += lanes) SumKernels<kDifferences, 8, 1>(svm, x + r, norms + r, sums + r);
+}
+
+int64_t Score(const Packed& svm, const tile::Tile& tile, tile::Workspace workspace, float* out) {
+  tile::Arena arena(workspace);
+  float* scaled = arena.Take<float>(svm.cols * kBlockRows);
+  float* norms = arena.Take<float>(kBlockRows);
+  alignas(tile::kAlignment) std::array<float, kBlockRows> sums;
+  for (size_t b = 0; b < tile.blocks(); ++b) {
+    ScaleBlock(svm, tile.block(b), scaled, norms);
+    const size_t rows = tile.block_rows(b);
+    if (svm.differences) {
+      ScoreBlock<true>(svm, rows, scaled, norms, sums.data());
+    } else {
+      ScoreBlock<false>(svm, rows, scaled, norms, sums.data());
+    }
+    for (size_t r = 0; r < rows; ++r) {
+      out[b * kBlockRows + r] = static_cast<float>(svm.rho - sums[r]) + tile.finite[b * kBlockRows + r];
+    }
+  }
+  return HWY_TARGET;
+}
+
+}  // namespace driftseal::kernels::svm::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace driftseal::kernels::svm {
+HWY_EXPORT(Score);
+TileKernel SimdKernel(const device::Isa& isa) { return DRIFTSEAL_KERNEL_FOR(Score, isa); }
+}  // namespace driftseal::kernels::svm
+#endif
