@@ -13,22 +13,30 @@ double MeanPath(double n) {
   return 2 * (std::log(n - 1) + std::numbers::egamma) - 2 * (n - 1) / n;
 }
 
-static double PathLength(const Forest& forest, uint32_t root, const float* row) {
+static const Node& Leaf(const Forest& forest, uint32_t root, const float* row) {
   const Node* node = &forest.nodes[root];
   while (node->feature >= 0) {
     const bool left = row[node->feature] <= node->threshold;  // false for NaN
     node = &forest.nodes[static_cast<size_t>(left ? node->left : node->right)];
   }
-  return node->path;
+  return *node;
+}
+
+void PathSumsReference(const Forest& forest, RowsView<float> rows, std::span<uint32_t> out) {
+  assert(out.size() == rows.rows);
+  for (size_t r = 0; r < rows.rows; ++r) {
+    out[r] = 0;
+    for (uint32_t root : forest.roots) out[r] += FixedPath(Leaf(forest, root, rows.row(r)).path);
+  }
 }
 
 void ScoreReference(const Forest& forest, RowsView<float> rows, std::span<double> out) {
   assert(out.size() == rows.rows);
   // c(1) = 0: a forest grown on single rows cannot tell rows apart. scikit-learn scores 2^-1 then.
-  const double norm = MeanPath(forest.sample_size) * static_cast<double>(forest.roots.size());
+  const double norm = MeanPath(forest.sample_size) * static_cast<double>(forest.roots.size()) * kPathUnit;
   for (size_t r = 0; r < rows.rows; ++r) {
-    double path = 0;
-    for (uint32_t root : forest.roots) path += PathLength(forest, root, rows.row(r));
+    uint32_t path = 0;
+    PathSumsReference(forest, {rows.row(r), 1, rows.cols}, {&path, 1});
     out[r] = norm > 0 ? std::exp2(-path / norm) : 0.5;
   }
 }
