@@ -7,36 +7,38 @@
 #include <utility>
 
 #include "kernels/forest/forest.h"
+#include "kernels/parallel.h"
 #include "kernels/random.h"
 
 namespace driftseal::kernels::forest {
 namespace {
 
-/// Grows one tree (iTree, algorithm 2 of the paper). As scikit-learn does, a feature that is constant in a node is not
-/// drawn there; the paper would draw it and stop.
+/// Grows trees (iTree, algorithm 2 of the paper), one at a time. As scikit-learn does, a feature that is constant in a
+/// node is not drawn there; the paper would draw it and stop.
 class Grower {
  public:
-  Grower(RowsView<float> rows, uint32_t sample_size, std::vector<Node>& nodes)
+  Grower(RowsView<float> rows, uint32_t sample_size)
       : rows_(rows),
         sample_size_(sample_size),
         max_depth_(static_cast<uint32_t>(std::bit_width(sample_size - 1))),  // ceil(log2 ψ)
-        nodes_(nodes),
-        row_(rows.rows),
-        feature_(rows.cols) {}
+        all_(rows.rows),
+        swapped_(sample_size),
+        feature_(rows.cols) {
+    std::iota(all_.begin(), all_.end(), size_t{0});
+  }
 
-  uint32_t Grow(Random random) {
-    std::iota(row_.begin(), row_.end(), size_t{0});
+  /// The root is node 0, and children are counted from it.
+  std::vector<Node> Grow(Random random) {
+    nodes_.clear();
+    Sample(random);
     std::iota(feature_.begin(), feature_.end(), size_t{0});
-    for (uint32_t i = 0; i < sample_size_; ++i) std::swap(row_[i], row_[i + random.Below(row_.size() - i)]);
-
-    const auto root = NewNode();
-    stack_.push_back({root, 0, sample_size_, 0, rows_.cols});
+    stack_.push_back({NewNode(), 0, sample_size_, 0, rows_.cols});
     while (!stack_.empty()) {
       const Part part = stack_.back();
       stack_.pop_back();
       Split(part, random);
     }
-    return static_cast<uint32_t>(root);
+    return nodes_;
   }
 
  private:
@@ -46,6 +48,16 @@ class Grower {
     uint32_t begin, end, depth;
     size_t candidates;
   };
+
+  /// ψ rows without replacement: Fisher and Yates's shuffle, stopped after ψ and undone, so that a tree costs O(ψ).
+  void Sample(Random& random) {
+    for (uint32_t i = 0; i < sample_size_; ++i) {
+      swapped_[i] = i + random.Below(all_.size() - i);
+      std::swap(all_[i], all_[swapped_[i]]);
+    }
+    row_.assign(all_.begin(), all_.begin() + sample_size_);
+    for (uint32_t i = sample_size_; i-- > 0;) std::swap(all_[i], all_[swapped_[i]]);
+  }
 
   int32_t NewNode() {
     nodes_.emplace_back();
@@ -104,25 +116,43 @@ class Grower {
 
   RowsView<float> rows_;
   uint32_t sample_size_, max_depth_;
-  std::vector<Node>& nodes_;
-  std::vector<size_t> row_, feature_;
+  std::vector<Node> nodes_;
+  std::vector<size_t> all_, swapped_, row_, feature_;
   std::vector<Part> stack_;
 };
+
+Forest Concatenate(std::span<const std::vector<Node>> trees, uint32_t sample_size) {
+  Forest forest;
+  forest.sample_size = sample_size;
+  forest.roots.reserve(trees.size());
+  size_t nodes = 0;
+  for (const auto& tree : trees) nodes += tree.size();
+  forest.nodes.reserve(nodes);
+  for (const auto& tree : trees) {
+    const auto root = static_cast<int32_t>(forest.nodes.size());
+    forest.roots.push_back(static_cast<uint32_t>(root));
+    for (Node node : tree) {
+      if (node.feature >= 0) node.left += root, node.right += root;
+      forest.nodes.push_back(node);
+    }
+  }
+  return forest;
+}
 
 }  // namespace
 
 Forest Fit(RowsView<float> rows, const FitOptions& options) {
   assert(rows.rows >= 2 && options.trees > 0 && options.sample_size >= 2);
   assert(AllFinite(rows.data, rows.rows * rows.cols));
-  Forest forest;
-  forest.sample_size = static_cast<uint32_t>(std::min<size_t>(options.sample_size, rows.rows));
-  forest.roots.reserve(options.trees);
-  Grower grower(rows, forest.sample_size, forest.nodes);
-  for (uint32_t tree = 0; tree < options.trees; ++tree) {
-    // A stream a tree: trees can be grown in any order or at once.
-    forest.roots.push_back(grower.Grow(Random(options.seed, tree)));
-  }
-  return forest;
+  const auto sample_size = static_cast<uint32_t>(std::min<size_t>(options.sample_size, rows.rows));
+  // A stream a tree: trees can be grown in any order and at once.
+  std::vector<std::vector<Node>> trees(options.trees);
+  const size_t parts = std::min<size_t>(ThreadCount(options.threads), options.trees);
+  ParallelFor(parts, parts, [&](size_t part, size_t) {
+    Grower grower(rows, sample_size);
+    for (size_t tree = part; tree < trees.size(); tree += parts) trees[tree] = grower.Grow(Random(options.seed, tree));
+  });
+  return Concatenate(trees, sample_size);
 }
 
 }  // namespace driftseal::kernels::forest

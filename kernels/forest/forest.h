@@ -66,12 +66,23 @@ struct Op {
   uint16_t test, zero, one, out;
 };
 
-/// One tree: `ops` operations that leave the number of the row's leaf value, bit by bit, in the slots `code`.
-struct Program {
+/// How to read what a program leaves: the number of the row's leaf value in a tree, bit by bit, in the slots `code`.
+struct Leaves {
   static constexpr size_t kMostPlanes = 8;
-  uint32_t first_op = 0, ops = 0, first_value = 0;
+  static constexpr size_t kTableCodes = 32, kTableBytes = 3 * kTableCodes;
+  uint32_t first_value = 0;  ///< In Packed::values.
+  /// In Packed::value_bytes: byte k of the value of each code at [32 k]. kNoTable with more codes, or values of 2^24.
+  static constexpr uint32_t kNoTable = ~0u;
+  uint32_t first_byte = kNoTable;
   uint16_t planes = 0;
   uint16_t code[kMostPlanes] = {};
+};
+
+/// A few trees, their operations interleaved, so that one works while another waits.
+struct Program {
+  static constexpr size_t kMostPlanes = Leaves::kMostPlanes, kTreesAtOnce = 16;
+  uint32_t first_op = 0, ops = 0, trees = 0;
+  Leaves leaves[kTreesAtOnce];
 };
 
 /// One node of a tree to walk: a leaf has kLeaf set in `next` and its path, in kPathUnit, in `value`; an inner node has
@@ -92,7 +103,8 @@ struct Packed {
   tile::Aligned<float> pivots;
   std::vector<Op> ops;
   std::vector<Program> programs;
-  tile::Aligned<uint32_t> values;  ///< Leaf values of each program, to a multiple of 32.
+  tile::Aligned<uint32_t> values;  ///< Leaf values of each tree, 32 at least.
+  tile::Aligned<uint8_t> value_bytes;
   std::vector<uint32_t> walk_roots;
   uint32_t feature_shift = 0;
   tile::Aligned<WalkNode> walk_nodes;
@@ -117,8 +129,10 @@ struct FitOptions {
   uint32_t trees = 200;
   uint32_t sample_size = 256;  ///< Capped at the number of rows.
   uint64_t seed = 1;
+  size_t threads = 1;  ///< 0: all cores.
 };
-/// Grows a forest; deterministic in the seed on every platform. Needs rows.rows >= 2 and finite values.
+/// Grows a forest; deterministic in the seed on every platform and for any number of threads. Needs rows.rows >= 2 and
+/// finite values.
 Forest Fit(RowsView<float> rows, const FitOptions& options);
 
 }  // namespace driftseal::kernels::forest

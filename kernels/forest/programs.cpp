@@ -1,8 +1,11 @@
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <limits>
 #include <map>
+#include <span>
 #include <tuple>
+#include <utility>
 
 #include "kernels/forest/forest.h"
 #include "kernels/forest/trees.h"
@@ -81,101 +84,218 @@ uint32_t BuildTables(const Thresholds& thresholds, Packed& packed) {
   return slot;
 }
 
-/// Writes the program of one tree at a time.
+/// An operation on values, which are numbered from `first_free` on; smaller numbers are the slots of the tables.
+struct Step {
+  uint32_t test, zero, one, out;
+};
+using Planes = std::array<uint32_t, Program::kMostPlanes>;
+
+/// One tree as steps that leave its leaf's code in `code`.
+class TreeCompiler {
+ public:
+  TreeCompiler(const Tree& tree, const Thresholds& thresholds, const std::map<uint32_t, RankTable>& tables,
+               uint32_t first_value)
+      : tree_(tree), thresholds_(thresholds), tables_(tables), next_(first_value) {
+    for (const TreeNode& node : tree) {
+      if (node.feature < 0) codes_[node.path] = 0;
+    }
+    // Gray's code of the values in order: neighbours, which meet in one node most often, differ in one bit.
+    uint32_t number = 0;
+    for (auto& [value, code] : codes_) code = number ^ (number >> 1), ++number;
+    planes_ = static_cast<uint32_t>(std::bit_width(codes_.size() - 1));
+    sizes_.assign(tree.size(), 1);
+    for (size_t i = tree.size(); i-- > 0;) {
+      if (tree[i].feature >= 0) sizes_[i] += sizes_[tree[i].left] + sizes_[tree[i].right];
+    }
+  }
+
+  uint32_t planes() const { return planes_; }
+  uint32_t next_value() const { return next_; }
+  const std::map<uint32_t, uint32_t>& codes() const { return codes_; }
+  const std::vector<Step>& steps() const { return steps_; }
+  Planes Compile() { return Compile(0); }
+
+ private:
+  Planes Compile(uint32_t at) {
+    const TreeNode& node = tree_[at];
+    Planes planes{};
+    if (node.feature < 0) {
+      for (uint32_t p = 0; p < planes_; ++p) planes[p] = (codes_.at(node.path) >> p & 1) != 0 ? kOnes : kZeros;
+      return planes;
+    }
+    // The larger side first: fewer values wait for their parent (Sethi, Ullman 1970).
+    Planes zero, one;
+    if (sizes_[node.left] >= sizes_[node.right]) {
+      zero = Compile(node.left), one = Compile(node.right);
+    } else {
+      one = Compile(node.right), zero = Compile(node.left);
+    }
+    known_.clear();
+    const uint32_t test = Test(node);
+    for (uint32_t p = 0; p < planes_; ++p) planes[p] = Emit(test, zero[p], one[p]);
+    return planes;
+  }
+
+  /// rank > q: of the high parts the greater one decides; where they are equal, the low parts do.
+  uint32_t Test(const TreeNode& node) {
+    const auto feature = static_cast<uint32_t>(node.feature);
+    const RankTable& table = tables_.at(feature);
+    const std::vector<float>& sorted = thresholds_.at(feature);
+    const auto found = std::lower_bound(sorted.begin(), sorted.end(), node.threshold);
+    const auto q = static_cast<uint32_t>(found - sorted.begin());
+    const uint32_t lows = 1u << table.low_levels, low = q % lows, high = q / lows;
+    const uint32_t low_greater = low + 1 == lows ? kZeros : table.first_slot + low;
+    if (table.levels == table.low_levels) return low_greater;
+    const uint32_t greater = table.first_slot + lows + 2 * high, equal = greater + 1;
+    return Emit(equal, greater, low_greater);
+  }
+
+  uint32_t Emit(uint32_t test, uint32_t zero, uint32_t one) {
+    if (zero == one || test == kZeros) return zero;
+    if (zero == kZeros && one == kOnes) return test;
+    const auto [known, is_new] = known_.try_emplace({test, zero, one}, next_);
+    if (is_new) steps_.push_back({test, zero, one, next_++});
+    return known->second;
+  }
+
+  const Tree& tree_;
+  const Thresholds& thresholds_;
+  const std::map<uint32_t, RankTable>& tables_;
+  uint32_t next_, planes_ = 0;
+  std::map<uint32_t, uint32_t> codes_;  // by leaf value
+  std::vector<uint32_t> sizes_;
+  std::map<std::tuple<uint32_t, uint32_t, uint32_t>, uint32_t> known_;
+  std::vector<Step> steps_;
+};
+
+/// Steps of several trees, each list spread evenly: steps of one tree wait for one another's results.
+std::vector<Step> Interleave(const std::vector<std::vector<Step>>& lists) {
+  std::vector<std::pair<double, const Step*>> order;
+  for (const auto& list : lists) {
+    for (size_t i = 0; i < list.size(); ++i) {
+      order.emplace_back(static_cast<double>(i) / static_cast<double>(list.size()), &list[i]);
+    }
+  }
+  std::stable_sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<Step> steps;
+  for (const auto& [at, step] : order) steps.push_back(*step);
+  return steps;
+}
+
+/// Gives values slots, and a slot whose value was read for the last time to the next one: few slots stay in the first
+/// cache.
+class SlotAllocator {
+ public:
+  SlotAllocator(uint32_t first_free, const std::vector<Step>& steps, const std::vector<uint32_t>& results)
+      : first_free_(first_free), next_(first_free) {
+    for (size_t i = 0; i < steps.size(); ++i) {
+      for (uint32_t value : {steps[i].test, steps[i].zero, steps[i].one}) last_use_[value] = i;
+    }
+    for (uint32_t value : results) last_use_[value] = steps.size();
+  }
+
+  Op Allocate(const Step& step, size_t index) {
+    const Op op{Find(step.test), Find(step.zero), Find(step.one), 0};
+    for (uint32_t value : {step.test, step.zero, step.one}) {
+      const auto slot = slots_.find(value);
+      if (slot == slots_.end() || last_use_[value] != index) continue;
+      free_.push_back(slot->second);
+      slots_.erase(slot);
+    }
+    uint32_t slot = next_;
+    if (free_.empty()) {
+      ++next_;
+    } else {
+      slot = free_.back();
+      free_.pop_back();
+    }
+    slots_[step.out] = slot;
+    return {op.test, op.zero, op.one, static_cast<uint16_t>(slot)};
+  }
+  uint16_t Find(uint32_t value) const {
+    return static_cast<uint16_t>(value < first_free_ ? value : slots_.at(value));
+  }
+  uint32_t end() const { return next_; }
+
+ private:
+  const uint32_t first_free_;
+  uint32_t next_;
+  std::map<uint32_t, size_t> last_use_;
+  std::map<uint32_t, uint32_t> slots_;
+  std::vector<uint32_t> free_;
+};
+
 class Assembler {
  public:
   Assembler(const Thresholds& thresholds, uint32_t first_free, Packed& packed)
       : thresholds_(thresholds), first_free_(first_free), packed_(packed) {
-    for (const RankTable& table : packed.ranks) tables_[table.feature] = &table;
+    for (const RankTable& table : packed.ranks) tables_[table.feature] = table;
   }
 
-  /// False when the tree has too many leaf values or needs too many slots.
-  bool Assemble(const Tree& tree) {
-    tree_ = &tree;
-    used_ = first_free_;
-    known_.clear();
-    tests_.assign(tree.size(), 0);
-    std::map<uint32_t, uint32_t> codes = NumberLeaves();
+  /// One program of up to kTreesAtOnce trees. False when a tree has too many leaf values, or they need too many slots.
+  bool Assemble(std::span<const Tree> trees) {
     Program program;
     program.first_op = static_cast<uint32_t>(packed_.ops.size());
-    program.first_value = static_cast<uint32_t>(values_.size());
-    program.planes = static_cast<uint16_t>(std::bit_width(codes.size() - 1));
-    if (program.planes > Program::kMostPlanes) return false;
-    for (size_t i = 0; i < tree.size(); ++i) {
-      if (tree[i].feature >= 0) tests_[i] = Test(tree[i]);
+    program.trees = static_cast<uint32_t>(trees.size());
+    std::vector<std::vector<Step>> lists;
+    std::vector<uint32_t> results;
+    uint32_t next = first_free_;
+    for (size_t t = 0; t < trees.size(); ++t) {
+      TreeCompiler compiler(trees[t], thresholds_, tables_, next);
+      if (compiler.planes() > Program::kMostPlanes) return false;
+      const Planes code = compiler.Compile();
+      results.insert(results.end(), code.begin(), code.begin() + compiler.planes());
+      program.leaves[t].planes = static_cast<uint16_t>(compiler.planes());
+      AddValues(compiler, program.leaves[t]);
+      lists.push_back(compiler.steps());
+      next = compiler.next_value();
     }
-    for (uint32_t plane = 0; plane < program.planes; ++plane) {
-      program.code[plane] = static_cast<uint16_t>(Plane(0, plane, codes));
-    }
-    most_ = std::max(most_, used_);
-    if (most_ >= kMostSlots) return false;
-    program.ops = static_cast<uint32_t>(packed_.ops.size()) - program.first_op;
-    values_.resize(program.first_value + tile::RoundUp(codes.size(), 32));
-    for (const auto& [value, code] : codes) values_[program.first_value + code] = value;
-    packed_.programs.push_back(program);
-    return true;
+    return Place(Interleave(lists), results, program);
   }
 
   void Finish() {
     packed_.slots = most_;
     packed_.values = tile::Aligned<uint32_t>(values_.size());
     std::copy(values_.begin(), values_.end(), packed_.values.data());
+    packed_.value_bytes = tile::Aligned<uint8_t>(bytes_.size());
+    std::copy(bytes_.begin(), bytes_.end(), packed_.value_bytes.data());
   }
 
  private:
-  /// Leaf values in ascending order: neighbours, which meet in one node most often, share their upper bits.
-  std::map<uint32_t, uint32_t> NumberLeaves() const {
-    std::map<uint32_t, uint32_t> codes;
-    for (const TreeNode& node : *tree_) {
-      if (node.feature < 0) codes[node.path] = 0;
+  void AddValues(const TreeCompiler& compiler, Leaves& leaves) {
+    const size_t first = values_.size();
+    values_.resize(first + std::max<size_t>(size_t{1} << compiler.planes(), Leaves::kTableCodes));
+    for (const auto& [value, code] : compiler.codes()) values_[first + code] = value;
+    leaves.first_value = static_cast<uint32_t>(first);
+    if (compiler.planes() > 5 || compiler.codes().rbegin()->first >> 24 != 0) return;
+    leaves.first_byte = static_cast<uint32_t>(bytes_.size());
+    for (uint32_t k = 0; k < 3; ++k) {
+      for (size_t code = 0; code < Leaves::kTableCodes; ++code) {
+        bytes_.push_back(static_cast<uint8_t>(values_[first + code] >> (8 * k)));
+      }
     }
-    uint32_t next = 0;
-    for (auto& [value, code] : codes) code = next++;
-    return codes;
   }
 
-  uint32_t Emit(uint32_t test, uint32_t zero, uint32_t one) {
-    if (zero == one) return zero;
-    if (zero == kZeros && one == kOnes) return test;
-    if (test == kZeros) return zero;
-    const auto [known, is_new] = known_.try_emplace({test, zero, one}, used_);
-    if (is_new) {
-      packed_.ops.push_back({static_cast<uint16_t>(test), static_cast<uint16_t>(zero), static_cast<uint16_t>(one),
-                             static_cast<uint16_t>(used_)});
-      ++used_;
+  bool Place(const std::vector<Step>& steps, const std::vector<uint32_t>& results, Program& program) {
+    SlotAllocator slots(first_free_, steps, results);
+    for (size_t i = 0; i < steps.size(); ++i) packed_.ops.push_back(slots.Allocate(steps[i], i));
+    program.ops = static_cast<uint32_t>(steps.size());
+    size_t result = 0;
+    for (size_t t = 0; t < program.trees; ++t) {
+      for (size_t p = 0; p < program.leaves[t].planes; ++p) program.leaves[t].code[p] = slots.Find(results[result++]);
     }
-    return known->second;
-  }
-
-  /// rank > q: of the high parts the greater one decides; where they are equal, the low parts do.
-  uint32_t Test(const TreeNode& node) {
-    const auto feature = static_cast<uint32_t>(node.feature);
-    const RankTable& table = *tables_.at(feature);
-    const std::vector<float>& sorted = thresholds_.at(feature);
-    const auto q = static_cast<uint32_t>(std::lower_bound(sorted.begin(), sorted.end(), node.threshold) - sorted.begin());
-    const uint32_t lows = 1u << table.low_levels, low = q % lows, high = q / lows;
-    const uint32_t low_greater = low + 1 == lows ? kZeros : table.first_slot + low;
-    if (table.levels == table.low_levels) return low_greater;
-    const uint32_t greater = table.first_slot + lows + high;
-    if (low_greater == kZeros) return greater;
-    return Emit(greater + (1u << (table.levels - table.low_levels)), greater, low_greater);
-  }
-
-  uint32_t Plane(size_t at, uint32_t plane, const std::map<uint32_t, uint32_t>& codes) {
-    const TreeNode& node = (*tree_)[at];
-    if (node.feature < 0) return (codes.at(node.path) >> plane & 1) != 0 ? kOnes : kZeros;
-    const uint32_t zero = Plane(node.left, plane, codes), one = Plane(node.right, plane, codes);
-    return Emit(tests_[at], zero, one);
+    most_ = std::max(most_, slots.end());
+    packed_.programs.push_back(program);
+    return most_ < kMostSlots;
   }
 
   const Thresholds& thresholds_;
   const uint32_t first_free_;
   Packed& packed_;
-  std::map<uint32_t, const RankTable*> tables_;
-  const Tree* tree_ = nullptr;
-  uint32_t used_ = 0, most_ = 0;
-  std::map<std::tuple<uint32_t, uint32_t, uint32_t>, uint32_t> known_;
-  std::vector<uint32_t> tests_, values_;
+  std::map<uint32_t, RankTable> tables_;
+  uint32_t most_ = 0;
+  std::vector<uint32_t> values_;
+  std::vector<uint8_t> bytes_;
 };
 
 bool Build(const std::vector<Tree>& trees, Packed& packed) {
@@ -186,8 +306,9 @@ bool Build(const std::vector<Tree>& trees, Packed& packed) {
   const uint32_t first_free = BuildTables(thresholds, packed);
   if (first_free == 0) return false;
   Assembler assembler(thresholds, first_free, packed);
-  for (const Tree& tree : trees) {
-    if (!assembler.Assemble(tree)) return false;
+  for (size_t i = 0; i < trees.size(); i += Program::kTreesAtOnce) {
+    const size_t count = std::min(Program::kTreesAtOnce, trees.size() - i);
+    if (!assembler.Assemble({trees.data() + i, count})) return false;
   }
   assembler.Finish();
   return true;

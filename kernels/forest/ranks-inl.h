@@ -113,32 +113,32 @@ HWY_INLINE void ForEachVector(const F& f) {
   for (size_t w = 0; w < kSlotWords; w += hn::Lanes(DW())) f(w);
 }
 
-/// out slot j = "the number whose bits are planes[0 .. bits) is greater than j", 0 <= j < 2^bits, from the lowest bit
-/// up: (plane, rest) > (1, j) is plane & (rest > j), > (0, j) is plane | (rest > j).
-HWY_INLINE void Compare(const Slots& planes, uint32_t bits, const Slots& out) {
+/// out slot stride·j = "the number whose bits are planes[0 .. bits) is greater than j", 0 <= j < 2^bits, from the
+/// lowest bit up: (plane, rest) > (1, j) is plane & (rest > j), > (0, j) is plane | (rest > j).
+HWY_INLINE void Compare(const Slots& planes, uint32_t bits, size_t stride, const Slots& out) {
   const DW d;
   ForEachVector([&](size_t w) {
     hn::Store(hn::Load(d, planes.at(0) + w), d, out.at(0) + w);
-    hn::Store(hn::Zero(d), d, out.at(1) + w);
+    hn::Store(hn::Zero(d), d, out.at(stride) + w);
     for (uint32_t b = 1; b < bits; ++b) {
       const auto plane = hn::Load(d, planes.at(b) + w);
       for (size_t j = 0; j < size_t{1} << b; ++j) {
-        const auto rest = hn::Load(d, out.at(j) + w);
-        hn::Store(hn::And(plane, rest), d, out.at(j + (size_t{1} << b)) + w);
-        hn::Store(hn::Or(plane, rest), d, out.at(j) + w);
+        const auto rest = hn::Load(d, out.at(stride * j) + w);
+        hn::Store(hn::And(plane, rest), d, out.at(stride * (j + (size_t{1} << b))) + w);
+        hn::Store(hn::Or(plane, rest), d, out.at(stride * j) + w);
       }
     }
   });
 }
 
-/// out slot j = "equal to j" from "greater than j".
-HWY_INLINE void Equal(const Slots& greater, size_t count, const Slots& out) {
+/// Slot 2j + 1 = "equal to j" from slots 2j = "greater than j".
+HWY_INLINE void Equal(const Slots& slots, size_t count) {
   const DW d;
   ForEachVector([&](size_t w) {
     auto above = hn::Set(d, ~uint64_t{0});
     for (size_t j = 0; j < count; ++j) {
-      const auto next = hn::Load(d, greater.at(j) + w);
-      hn::Store(hn::AndNot(next, above), d, out.at(j) + w);
+      const auto next = hn::Load(d, slots.at(2 * j) + w);
+      hn::Store(hn::AndNot(next, above), d, slots.at(2 * j + 1) + w);
       above = next;
     }
   });
@@ -153,12 +153,12 @@ HWY_INLINE void FillTable(const RankTable& table, const Packed& forest, const ti
               reinterpret_cast<uint8_t*>(planes.words));
   }
   const Slots low{slots.at(table.first_slot)};
-  Compare(planes, table.low_levels, low);
+  Compare(planes, table.low_levels, 1, low);
   if (table.low_levels == table.levels) return;
   const uint32_t high_levels = table.levels - table.low_levels;
-  const Slots greater{low.at(size_t{1} << table.low_levels)}, equal{greater.at(size_t{1} << high_levels)};
-  Compare({planes.at(table.low_levels)}, high_levels, greater);
-  Equal(greater, size_t{1} << high_levels, equal);
+  const Slots high{low.at(size_t{1} << table.low_levels)};
+  Compare({planes.at(table.low_levels)}, high_levels, 2, high);
+  Equal(high, size_t{1} << high_levels);
 }
 
 }  // namespace driftseal::kernels::forest::HWY_NAMESPACE

@@ -37,7 +37,7 @@ void ScoreReference(const Forest& forest, RowsView<float> rows, std::span<double
   for (size_t r = 0; r < rows.rows; ++r) {
     uint32_t path = 0;
     PathSumsReference(forest, {rows.row(r), 1, rows.cols}, {&path, 1});
-    out[r] = norm > 0 ? std::exp2(-path / norm) : 0.5;
+    out[r] = norm > 0 ? std::exp2(-static_cast<double>(path) / norm) : 0.5;
   }
 }
 

@@ -58,7 +58,8 @@ namespace driftseal::kernels::forest {
 
 size_t WorkspaceSize(const Packed& forest) {
   constexpr size_t kSlotBytes = tile::kTileRows / 8, kPlanes = 16;
-  return tile::Bytes<uint32_t>(tile::kTileRows) + (forest.slots + kPlanes) * kSlotBytes;
+  return tile::Bytes<uint32_t>(tile::kTileRows) + tile::Bytes<uint16_t>(3 * tile::kTileRows) +
+         (forest.slots + kPlanes) * kSlotBytes;
 }
 
 HWY_EXPORT(SumPaths);
