@@ -13,6 +13,42 @@
 namespace driftseal::kernels::forest {
 namespace {
 
+/// ψ of n rows without replacement: Fisher and Yates's shuffle stopped after ψ swaps. Only the places that a swap has
+/// changed are kept, in a hash table, so that a tree costs O(ψ) and not O(n).
+class Sampler {
+ public:
+  Sampler(size_t rows, size_t sample_size)
+      : rows_(rows), sample_size_(sample_size), changed_(std::bit_ceil(4 * sample_size)) {}
+
+  void Draw(Random& random, std::vector<size_t>& sample) {
+    std::fill(changed_.begin(), changed_.end(), Place{});
+    sample.resize(sample_size_);
+    for (size_t i = 0; i < sample_size_; ++i) {
+      const size_t at_i = Find(i).row;
+      Place& drawn = Find(i + random.Below(rows_ - i));
+      sample[i] = drawn.row;
+      drawn.row = at_i;
+    }
+  }
+
+ private:
+  static constexpr size_t kEmpty = ~size_t{0};
+  struct Place {
+    size_t place = kEmpty, row = 0;
+  };
+  /// The entry of a place, which holds its own row unless it was changed.
+  Place& Find(size_t place) {
+    const size_t mask = changed_.size() - 1;
+    size_t at = (place * 0x9e3779b97f4a7c15u >> 20) & mask;
+    while (changed_[at].place != place && changed_[at].place != kEmpty) at = (at + 1) & mask;
+    if (changed_[at].place == kEmpty) changed_[at] = {place, place};
+    return changed_[at];
+  }
+
+  size_t rows_, sample_size_;
+  std::vector<Place> changed_;
+};
+
 /// Grows trees (iTree, algorithm 2 of the paper), one at a time. As scikit-learn does, a feature that is constant in a
 /// node is not drawn there; the paper would draw it and stop.
 class Grower {
@@ -21,16 +57,13 @@ class Grower {
       : rows_(rows),
         sample_size_(sample_size),
         max_depth_(static_cast<uint32_t>(std::bit_width(sample_size - 1))),  // ceil(log2 ψ)
-        all_(rows.rows),
-        swapped_(sample_size),
-        feature_(rows.cols) {
-    std::iota(all_.begin(), all_.end(), size_t{0});
-  }
+        sampler_(rows.rows, sample_size),
+        feature_(rows.cols) {}
 
   /// The root is node 0, and children are counted from it.
   std::vector<Node> Grow(Random random) {
     nodes_.clear();
-    Sample(random);
+    sampler_.Draw(random, row_);
     std::iota(feature_.begin(), feature_.end(), size_t{0});
     stack_.push_back({NewNode(), 0, sample_size_, 0, rows_.cols});
     while (!stack_.empty()) {
@@ -48,16 +81,6 @@ class Grower {
     uint32_t begin, end, depth;
     size_t candidates;
   };
-
-  /// ψ rows without replacement: Fisher and Yates's shuffle, stopped after ψ and undone, so that a tree costs O(ψ).
-  void Sample(Random& random) {
-    for (uint32_t i = 0; i < sample_size_; ++i) {
-      swapped_[i] = i + random.Below(all_.size() - i);
-      std::swap(all_[i], all_[swapped_[i]]);
-    }
-    row_.assign(all_.begin(), all_.begin() + sample_size_);
-    for (uint32_t i = sample_size_; i-- > 0;) std::swap(all_[i], all_[swapped_[i]]);
-  }
 
   int32_t NewNode() {
     nodes_.emplace_back();
@@ -117,7 +140,8 @@ class Grower {
   RowsView<float> rows_;
   uint32_t sample_size_, max_depth_;
   std::vector<Node> nodes_;
-  std::vector<size_t> all_, swapped_, row_, feature_;
+  Sampler sampler_;
+  std::vector<size_t> row_, feature_;
   std::vector<Part> stack_;
 };
 

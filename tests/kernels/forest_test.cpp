@@ -144,6 +144,40 @@ TEST(Forest, FitDependsOnTheSeedAlone) {
   EXPECT_FALSE(same_as_c);
 }
 
+TEST(Forest, FitDoesNotDependOnTheThreads) {
+  const auto values = RandomRows(3000, 7, 4);
+  const auto fit = [&](size_t threads) {
+    return Fit({values.data(), 3000, 7}, {.trees = 37, .sample_size = 100, .seed = 3, .threads = threads});
+  };
+  const Forest one = fit(1);
+  for (size_t threads : {0u, 2u, 3u, 36u, 37u, 100u}) {
+    const Forest other = fit(threads);
+    EXPECT_EQ(one.roots, other.roots);
+    ASSERT_EQ(one.nodes.size(), other.nodes.size());
+    for (size_t i = 0; i < one.nodes.size(); ++i) {
+      EXPECT_EQ(one.nodes[i].feature, other.nodes[i].feature);
+      EXPECT_EQ(one.nodes[i].threshold, other.nodes[i].threshold);
+      EXPECT_EQ(one.nodes[i].left, other.nodes[i].left);
+      EXPECT_EQ(one.nodes[i].right, other.nodes[i].right);
+      EXPECT_EQ(one.nodes[i].path, other.nodes[i].path);
+    }
+  }
+}
+
+/// With ψ = 2 of n rows the root's threshold lies between the two: every pair is drawn, and none is a row with itself.
+TEST(Forest, FitDrawsEveryPairOfRowsAlike) {
+  constexpr size_t kRows = 5;
+  constexpr uint32_t kTrees = 20000;
+  const std::vector<float> values = {0, 1, 3, 7, 15};
+  const Forest forest = Fit({values.data(), kRows, 1}, {.trees = kTrees, .sample_size = 2, .seed = 8});
+  ASSERT_EQ(forest.nodes.size(), 3 * kTrees) << "a row drawn twice could not be split";
+  double above_seven = 0;  // thresholds in [7, 15) come of pairs with the last row
+  for (uint32_t root : forest.roots) above_seven += forest.nodes[root].threshold >= 7;
+  // Of 10 pairs 4 hold it; a uniform cut falls above 7 with 8/15, 8/14, 8/12 and 1.
+  const double expected = 0.1 * (8.0 / 15 + 8.0 / 14 + 8.0 / 12 + 1);
+  EXPECT_NEAR(above_seven / kTrees, expected, 5 * std::sqrt(expected * (1 - expected) / kTrees));
+}
+
 TEST(Forest, DuplicatedRowsStayTogether) {
   const std::vector<float> values(40, 3.5f);
   const Forest forest = Fit({values.data(), 20, 2}, {.trees = 3, .sample_size = 256, .seed = 1});
