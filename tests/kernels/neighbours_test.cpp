@@ -6,6 +6,8 @@
 #include <limits>
 
 #include "fixture.h"
+#include "parity/neighbours.h"
+#include "simd_scorer.h"
 
 namespace driftseal::kernels::neighbours {
 namespace {
@@ -55,6 +57,33 @@ TEST(Neighbours, RowsThatAreNotFiniteScoreNanAndOverflowScoresInfinity) {
 TEST(Neighbours, NoRows) {
   std::vector<double> scratch(1);
   ScoreReference({1, {0}, 1, Distance::kMean}, {nullptr, 0, 1}, scratch, {});
+}
+
+class NeighboursSimd : public testing::TestWithParam<device::Isa> {};
+
+TEST_P(NeighboursSimd, AgreesWithTheReference) {
+  const auto score = [&](const Neighbours& model, RowsView<float> rows) {
+    const Packed packed = Pack(model);
+    return ScoreTiles(GetParam(), rows, WorkspaceSize(packed), [&](const auto& tile, auto workspace, float* out) {
+      return SimdKernel(GetParam())(packed, tile, workspace, out);
+    });
+  };
+  ExpectParity(parity::CheckNeighbours(score), 450);
+}
+
+INSTANTIATE_TEST_SUITE_P(Isas, NeighboursSimd, testing::ValuesIn(device::SupportedIsas()), IsaName);
+
+// Bytes where they filter well, so that the checks above are of both filters; never where they cannot.
+TEST(NeighboursPack, ChoosesTheFilter) {
+  Random random(1);
+  EXPECT_TRUE(Pack(parity::RandomNeighbours(random, 4096, 32, 5, 0)).levels);
+  EXPECT_TRUE(Pack(parity::RandomNeighbours(random, 1000, 32, 5, 1e4)).levels) << "the mean is taken off first";
+  EXPECT_FALSE(Pack(parity::RandomNeighbours(random, 300, 1025, 5, 0)).levels) << "too coarse for so many columns";
+  Neighbours model = parity::RandomNeighbours(random, 4096, 32, 5, 0);
+  for (size_t i = 0; i < 32; ++i) model.reference[i] *= 1000;
+  const Packed packed = Pack(model);
+  EXPECT_TRUE(packed.levels) << "one row far out is set apart";
+  EXPECT_LT(packed.regular, packed.rows);
 }
 
 }  // namespace
