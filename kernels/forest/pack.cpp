@@ -55,14 +55,21 @@ std::optional<std::string> WhyNoTrees(const Forest& forest) {
   return std::nullopt;
 }
 
-// What 512 rows cost, in units of one operation of a program (measured, see README.md): a walk takes so many a row and
-// level; a program its operations and the decoding of its leaf values.
-constexpr double kWalkCost = 3.0, kDecodeCost = 60;
+// What a tile costs, in operations of a program (measured on AVX-512, see README.md; on AVX2 the ratios are alike):
+// walking, so many a row and level; a program its own and the decoding of its trees' leaves.
+constexpr double kWalkCost = 0.8, kDecodeCost = 20;
 
-double WalkCost(const Packed& packed, const std::vector<Tree>& trees) {
+double WalkCost(const std::vector<Tree>& trees) {
   double levels = 0;
   for (const Tree& tree : trees) levels += std::bit_width(tree.size());
-  return static_cast<double>(tile::kTileRows) * kWalkCost * levels + static_cast<double>(packed.trees);
+  return static_cast<double>(tile::kTileRows) * kWalkCost * levels;
+}
+
+/// Every split is one operation at least.
+double LeastProgramCost(const std::vector<Tree>& trees) {
+  double cost = 0;
+  for (const Tree& tree : trees) cost += static_cast<double>(tree.size() / 2) + kDecodeCost;
+  return cost;
 }
 
 double ProgramCost(const Packed& packed) {
@@ -74,15 +81,14 @@ double ProgramCost(const Packed& packed) {
 std::optional<std::string> WhyUnfit(const Forest& forest) {
   if (auto why = WhyNoTrees(forest)) return why;
   const Extent extent(forest);
+  const size_t cols = Columns(forest), most = size_t{1} << IndexBits(cols);
   double sum = 0;
   for (uint32_t root : forest.roots) {
     if (root >= forest.nodes.size()) return "root " + std::to_string(root) + " is no node";
-    // + 2: what rounding to the unit and the padding of leaves may add.
-    sum += extent.longest[root] + 1 / kPathUnit;
-    if (extent.nodes[root] >> IndexBits(Columns(forest)) != 0) {
+    sum += extent.longest[root] + 1 / kPathUnit;  // what rounding may add
+    if (extent.nodes[root] >= most) {
       return "the tree at node " + std::to_string(root) + " has " + std::to_string(extent.nodes[root]) +
-             " nodes, expected fewer than " + std::to_string(size_t{1} << IndexBits(Columns(forest))) + " with " +
-             std::to_string(Columns(forest)) + " features";
+             " nodes, expected fewer than " + std::to_string(most) + " with " + std::to_string(cols) + " features";
     }
   }
   if (sum >= 65535) return "the longest paths sum to " + std::to_string(sum) + ", expected less than 65,535";
@@ -155,9 +161,11 @@ Packed Pack(const Forest& forest, Strategy strategy) {
   trees.reserve(packed.trees);
   for (uint32_t root : forest.roots) trees.push_back(Simplify(forest, root));
   PackWalk(trees, packed);
-  if (strategy != Strategy::kWalk && PackPrograms(trees, packed)) {
-    packed.bit_sliced = strategy == Strategy::kBitSliced || ProgramCost(packed) < WalkCost(packed, trees);
-  }
+  if (strategy == Strategy::kWalk) return packed;
+  const double walk = WalkCost(trees);
+  if (strategy == Strategy::kCheaper && LeastProgramCost(trees) >= walk) return packed;
+  if (!PackPrograms(trees, packed)) return packed;
+  packed.bit_sliced = strategy == Strategy::kBitSliced || ProgramCost(packed) < walk;
   return packed;
 }
 

@@ -4,7 +4,6 @@
 #include <limits>
 #include <map>
 #include <span>
-#include <tuple>
 #include <utility>
 
 #include "kernels/forest/forest.h"
@@ -130,8 +129,8 @@ class TreeCompiler {
     } else {
       one = Compile(node.right), zero = Compile(node.left);
     }
-    known_.clear();
     const uint32_t test = Test(node);
+    known_from_ = steps_.size();
     for (uint32_t p = 0; p < planes_; ++p) planes[p] = Emit(test, zero[p], one[p]);
     return planes;
   }
@@ -153,9 +152,11 @@ class TreeCompiler {
   uint32_t Emit(uint32_t test, uint32_t zero, uint32_t one) {
     if (zero == one || test == kZeros) return zero;
     if (zero == kZeros && one == kOnes) return test;
-    const auto [known, is_new] = known_.try_emplace({test, zero, one}, next_);
-    if (is_new) steps_.push_back({test, zero, one, next_++});
-    return known->second;
+    for (size_t i = known_from_; i < steps_.size(); ++i) {
+      if (steps_[i].test == test && steps_[i].zero == zero && steps_[i].one == one) return steps_[i].out;
+    }
+    steps_.push_back({test, zero, one, next_});
+    return next_++;
   }
 
   const Tree& tree_;
@@ -164,8 +165,8 @@ class TreeCompiler {
   uint32_t next_, planes_ = 0;
   std::map<uint32_t, uint32_t> codes_;  // by leaf value
   std::vector<uint32_t> sizes_;
-  std::map<std::tuple<uint32_t, uint32_t, uint32_t>, uint32_t> known_;
   std::vector<Step> steps_;
+  size_t known_from_ = 0;  // Steps of this node begin here: only among them can be two alike.
 };
 
 /// Steps of several trees, each list spread evenly: steps of one tree wait for one another's results.
@@ -186,8 +187,9 @@ std::vector<Step> Interleave(const std::vector<std::vector<Step>>& lists) {
 /// cache.
 class SlotAllocator {
  public:
-  SlotAllocator(uint32_t first_free, const std::vector<Step>& steps, const std::vector<uint32_t>& results)
-      : first_free_(first_free), next_(first_free) {
+  SlotAllocator(uint32_t first_free, uint32_t values, const std::vector<Step>& steps,
+                const std::vector<uint32_t>& results)
+      : first_free_(first_free), next_(first_free), last_use_(values), slots_(values) {
     for (size_t i = 0; i < steps.size(); ++i) {
       for (uint32_t value : {steps[i].test, steps[i].zero, steps[i].one}) last_use_[value] = i;
     }
@@ -197,10 +199,9 @@ class SlotAllocator {
   Op Allocate(const Step& step, size_t index) {
     const Op op{Find(step.test), Find(step.zero), Find(step.one), 0};
     for (uint32_t value : {step.test, step.zero, step.one}) {
-      const auto slot = slots_.find(value);
-      if (slot == slots_.end() || last_use_[value] != index) continue;
-      free_.push_back(slot->second);
-      slots_.erase(slot);
+      if (value < first_free_ || last_use_[value] != index) continue;
+      free_.push_back(slots_[value]);
+      last_use_[value] = kFreed;  // Read twice by one step, it is free once.
     }
     uint32_t slot = next_;
     if (free_.empty()) {
@@ -212,17 +213,15 @@ class SlotAllocator {
     slots_[step.out] = slot;
     return {op.test, op.zero, op.one, static_cast<uint16_t>(slot)};
   }
-  uint16_t Find(uint32_t value) const {
-    return static_cast<uint16_t>(value < first_free_ ? value : slots_.at(value));
-  }
+  uint16_t Find(uint32_t value) const { return static_cast<uint16_t>(value < first_free_ ? value : slots_[value]); }
   uint32_t end() const { return next_; }
 
  private:
+  static constexpr size_t kFreed = ~size_t{0};
   const uint32_t first_free_;
   uint32_t next_;
-  std::map<uint32_t, size_t> last_use_;
-  std::map<uint32_t, uint32_t> slots_;
-  std::vector<uint32_t> free_;
+  std::vector<size_t> last_use_;
+  std::vector<uint32_t> slots_, free_;
 };
 
 class Assembler {
@@ -250,7 +249,7 @@ class Assembler {
       lists.push_back(compiler.steps());
       next = compiler.next_value();
     }
-    return Place(Interleave(lists), results, program);
+    return Place(Interleave(lists), results, next, program);
   }
 
   void Finish() {
@@ -276,8 +275,8 @@ class Assembler {
     }
   }
 
-  bool Place(const std::vector<Step>& steps, const std::vector<uint32_t>& results, Program& program) {
-    SlotAllocator slots(first_free_, steps, results);
+  bool Place(const std::vector<Step>& steps, const std::vector<uint32_t>& results, uint32_t values, Program& program) {
+    SlotAllocator slots(first_free_, values, steps, results);
     for (size_t i = 0; i < steps.size(); ++i) packed_.ops.push_back(slots.Allocate(steps[i], i));
     program.ops = static_cast<uint32_t>(steps.size());
     size_t result = 0;

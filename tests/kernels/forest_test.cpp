@@ -1,5 +1,6 @@
 #include "kernels/forest/forest.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -8,6 +9,8 @@
 
 #include "fixture.h"
 #include "kernels/random.h"
+#include "parity/forest.h"
+#include "simd_scorer.h"
 
 namespace driftseal::kernels::forest {
 namespace {
@@ -54,7 +57,8 @@ TEST_P(ForestAgainstSklearn, ScoresAgree) {
   const Array& test = fixture["test"];
   const auto scores = Score(FromFixture(fixture, GetParam()), test.As<float>(), test.cols);
   for (size_t i = 0; i < scores.size(); ++i) {
-    EXPECT_NEAR(scores[i], fixture[GetParam() + ".score"].values[i], 1e-7) << "row " << i;
+    // A path counts in whole 2⁻¹⁶, which moves a score by less than 1e-6.
+    EXPECT_NEAR(scores[i], fixture[GetParam() + ".score"].values[i], 1e-6) << "row " << i;
   }
 }
 
@@ -215,6 +219,61 @@ TEST(Forest, FitRanksAsSklearnDoes) {
   }
   const double n = static_cast<double>(ours.size());
   EXPECT_GT((n * sot - so * st) / std::sqrt((n * soo - so * so) * (n * stt - st * st)), 0.99);
+}
+
+class ForestSimd : public testing::TestWithParam<std::tuple<device::Isa, Strategy>> {};
+
+TEST_P(ForestSimd, AgreesWithTheReference) {
+  const auto& [isa, strategy] = GetParam();
+  const Forest* packed_forest = nullptr;
+  Packed packed;
+  const auto score = [&](const Forest& forest, RowsView<float> rows) {
+    if (packed_forest != &forest) {  // The checks score each forest on many sets of rows.
+      EXPECT_EQ(WhyUnfit(forest), std::nullopt);
+      packed = Pack(forest, strategy);
+      packed_forest = &forest;
+    }
+    parity::ForestScores scores;
+    scores.scores = ScoreTiles(isa, rows, WorkspaceSize(packed), [&](const auto& tile, auto workspace, float* out) {
+      scores.path_sums.resize(scores.path_sums.size() + tile.rows);
+      uint32_t* sums = scores.path_sums.data() + scores.path_sums.size() - tile.rows;
+      EXPECT_EQ(SimdPathSums(isa)(packed, tile, workspace, sums), isa.target);
+      return SimdKernel(isa)(packed, tile, workspace, out);
+    });
+    return scores;
+  };
+  ExpectParity(parity::CheckForest(score), 400);
+}
+
+std::string VariantName(const testing::TestParamInfo<ForestSimd::ParamType>& variant) {
+  constexpr const char* kStrategies[] = {"Cheaper", "BitSliced", "Walk"};
+  const auto& [isa, strategy] = variant.param;
+  return std::string(isa.name) + kStrategies[static_cast<size_t>(strategy)];
+}
+
+INSTANTIATE_TEST_SUITE_P(Isas, ForestSimd,
+                         testing::Combine(testing::ValuesIn(device::SupportedIsas()),
+                                          testing::Values(Strategy::kCheaper, Strategy::kBitSliced, Strategy::kWalk)),
+                         VariantName);
+
+TEST(ForestPack, UsualTreesAreSlicedAndLargeOnesWalked) {
+  Random random(1);
+  EXPECT_TRUE(Pack(parity::RandomForest(random, 32, 20, 256)).bit_sliced);
+  EXPECT_FALSE(Pack(parity::RandomForest(random, 32, 2, 65536)).bit_sliced);
+}
+
+TEST(ForestPack, SaysWhatItCannotTake) {
+  const auto why = [](std::vector<Node> nodes, std::vector<uint32_t> roots) {
+    return WhyUnfit({std::move(nodes), std::move(roots), 2}).value_or("");
+  };
+  const Node leaf{-1, 0, -1, -1, 1};
+  EXPECT_EQ(why({leaf}, {0}), "");
+  EXPECT_THAT(why({leaf}, {1}), testing::HasSubstr("root 1 is no node"));
+  EXPECT_THAT(why({{0, kNan, 1, 2, 0}, leaf, leaf}, {0}), testing::HasSubstr("node 0: the threshold is NaN"));
+  EXPECT_THAT(why({{0, 1, 1, 1, 0}, leaf}, {0}), testing::HasSubstr("node 1: has two parents"));
+  EXPECT_THAT(why({{0, 1, 0, 1, 0}, leaf}, {0}), testing::HasSubstr("node 0: expected children behind it"));
+  EXPECT_THAT(why({{-1, 0, -1, -1, -1}}, {0}), testing::HasSubstr("node 0: expected a path of 0 to 65,536"));
+  EXPECT_THAT(why({{-1, 0, -1, -1, 40000}}, {0, 0}), testing::HasSubstr("longest paths sum to"));
 }
 
 }  // namespace
