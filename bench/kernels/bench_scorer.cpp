@@ -111,6 +111,9 @@ std::unique_ptr<Scorer> TransposeOnly(const device::Isa& isa, size_t threads) {
 std::unique_ptr<Scorer> MakeScorer(const Model& model, const std::string& kernel, const device::Isa& isa,
                                    size_t threads) {
   if (kernel == "transpose") return TransposeOnly(isa, threads);
+  if (kernel == "forest") {
+    return OfPacked(forest::Pack(Need(model.forest, kernel)), forest::SimdKernel(isa), isa, threads);
+  }
   if (kernel == "svm") return OfPacked(svm::Pack(Need(model.svm, kernel)), svm::SimdKernel(isa), isa, threads);
   throw std::runtime_error("there is no kernel " + kernel);
 }
