@@ -6,6 +6,9 @@
 #include <limits>
 #include <numeric>
 
+#include "parity/mahalanobis.h"
+#include "simd_scorer.h"
+
 namespace driftseal::kernels::mahalanobis {
 namespace {
 
@@ -60,6 +63,20 @@ TEST(Mahalanobis, ContributionsSumToTheScore) {
   EXPECT_NEAR(parts[1], -2 * (1.5 * 3 + 2.5 * -2), 1e-13);
   EXPECT_NEAR(std::accumulate(parts.begin(), parts.end(), 0.0), Score(model, row)[0], 1e-13);
 }
+
+class MahalanobisSimd : public testing::TestWithParam<device::Isa> {};
+
+TEST_P(MahalanobisSimd, AgreesWithTheReference) {
+  const auto score = [&](const Mahalanobis& model, RowsView<float> rows) {
+    const Packed packed = Pack(model);
+    return ScoreTiles(GetParam(), rows, WorkspaceSize(packed), [&](const auto& tile, auto workspace, float* out) {
+      return SimdKernel(GetParam())(packed, tile, workspace, out);
+    });
+  };
+  ExpectParity(parity::CheckMahalanobis(score, 1e-12), 350);
+}
+
+INSTANTIATE_TEST_SUITE_P(Isas, MahalanobisSimd, testing::ValuesIn(device::SupportedIsas()), IsaName);
 
 }  // namespace
 }  // namespace driftseal::kernels::mahalanobis

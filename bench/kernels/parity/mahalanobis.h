@@ -7,7 +7,7 @@
 namespace driftseal::kernels::parity {
 
 using MahalanobisScorer = std::function<std::vector<float>(const mahalanobis::Mahalanobis&, RowsView<float>)>;
-/// Every hard case through `score`, against mahalanobis::ScoreReference within 1e-7·score + `of_terms`·t, where
+/// Every hard case through `score`, against mahalanobis::ScoreReference within 6e-8·score + `of_terms`·t, where
 /// t = c‖d‖² + Σ_j |w_j| (v_j·d)². A variant in double is held to of_terms = 1e-12, one in float32 to 1e-5.
 Outcome CheckMahalanobis(const MahalanobisScorer& score, double of_terms);
 
