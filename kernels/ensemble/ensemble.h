@@ -3,14 +3,18 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <span>
 
 #include "kernels/autoencoder/autoencoder.h"
+#include "kernels/device/isa.h"
 #include "kernels/forest/forest.h"
 #include "kernels/mahalanobis/mahalanobis.h"
 #include "kernels/neighbours/neighbours.h"
 #include "kernels/rows.h"
 #include "kernels/svm/svm.h"
+#include "kernels/tile/tile.h"
 
 // One call that scores a tile of rows through all members.
 namespace driftseal::kernels::ensemble {
@@ -44,6 +48,40 @@ float Narrow(double x);
 
 /// Scores scaled rows. All members read them in double; the forest reads their nearest float32.
 void ScoreReference(const Members& members, RowsView<double> rows, const Workspace& workspace, const Scores& out);
+
+/// All members as the fast variants read them. Immutable, safe to share between threads.
+struct Packed {
+  size_t cols = 0;
+  std::optional<autoencoder::Packed> autoencoder;
+  std::optional<forest::Packed> forest;
+  std::optional<svm::Packed> svm;
+  std::optional<mahalanobis::Packed> mahalanobis;
+  std::optional<neighbours::Packed> neighbours;
+};
+/// `cols`: columns of the rows, which all members read. The forest must be one that forest::WhyUnfit accepts.
+Packed Pack(const Members& members, size_t cols);
+
+/// Bytes that one thread works in: a tile of rows, and what the hungriest member needs.
+size_t WorkspaceSize(const Packed& packed);
+
+/// Where each member's float32 scores go; null for one that is not there or not wanted.
+using FloatScores = std::array<float*, kMembers>;
+
+/// The members' kernels for one instruction set.
+struct Kernels {
+  tile::FillTile fill = nullptr;
+  autoencoder::TileKernel autoencoder = nullptr;
+  forest::TileKernel forest = nullptr;
+  svm::TileKernel svm = nullptr;
+  mahalanobis::TileKernel mahalanobis = nullptr;
+  neighbours::TileKernel neighbours = nullptr;
+};
+Kernels SimdKernels(const device::Isa& isa);
+
+/// One pass over at most tile::kTileRows rows: transposed once, then read by every member while they are in the cache.
+/// Each member's error is the one that its own header states. Returns the Highway target of the kernels that ran.
+int64_t ScoreTile(const Packed& packed, const Kernels& kernels, RowsView<float> rows, tile::Workspace workspace,
+                  const FloatScores& out);
 
 }  // namespace driftseal::kernels::ensemble
 
