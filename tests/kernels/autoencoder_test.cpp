@@ -6,6 +6,8 @@
 #include <limits>
 
 #include "fixture.h"
+#include "parity/autoencoder.h"
+#include "simd_scorer.h"
 
 namespace driftseal::kernels::autoencoder {
 namespace {
@@ -70,6 +72,33 @@ TEST(Autoencoder, NoRows) {
   std::vector<double> scratch(ScratchSize(network));
   ScoreReference(network, {nullptr, 0, 2}, scratch, {});
 }
+
+class AutoencoderSimd : public testing::TestWithParam<device::Isa> {};
+
+TEST_P(AutoencoderSimd, AgreesWithTheReference) {
+  const auto score = [&](const Network& network, RowsView<float> rows) {
+    const Packed packed = Pack(network);
+    return ScoreTiles(GetParam(), rows, WorkspaceSize(packed), [&](const auto& tile, auto workspace, float* out) {
+      return SimdKernel(GetParam())(packed, tile, workspace, out);
+    });
+  };
+  ExpectParity(parity::CheckAutoencoder(score), 10000);
+}
+
+// Bit for bit: what is not rounded anywhere is not lost anywhere.
+TEST_P(AutoencoderSimd, ACopyScoresZero) {
+  const Network network{{{2, 2, Activation::kIdentity, {1, 0, 0, 1}, {0, 0}}}};
+  const Packed packed = Pack(network);
+  const std::vector<float> rows = {1, 2, -3, 1e-40F, 3e38F, -1e30F};
+  for (float score : ScoreTiles(GetParam(), {rows.data(), 3, 2}, WorkspaceSize(packed),
+                                [&](const auto& tile, auto workspace, float* out) {
+                                  return SimdKernel(GetParam())(packed, tile, workspace, out);
+                                })) {
+    EXPECT_EQ(score, 0);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Isas, AutoencoderSimd, testing::ValuesIn(device::SupportedIsas()), IsaName);
 
 }  // namespace
 }  // namespace driftseal::kernels::autoencoder
