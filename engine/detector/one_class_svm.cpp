@@ -8,11 +8,16 @@
 #include <vector>
 
 #include "engine/detector/statistics.h"
+#include "kernels/svm/fit.h"
 
 namespace driftseal::detector {
 namespace {
 
 constexpr double kNu = 0.1;
+constexpr double kTolerance = 1e-6;  // of the gradient, whose scale is ν·rows
+/// Up to here libsvm takes milliseconds, with a kernel matrix in doubles; beyond, the other one is 3 to 300 times as
+/// fast (kernels/svm/README.md).
+constexpr size_t kMostLibsvmRows = 1000;
 /// Pairs for the median heuristic: more rows do not move a median.
 constexpr size_t kMostHeuristicRows = 500;
 
@@ -39,7 +44,7 @@ svm_parameter Parameters(double gamma) {
   parameters.gamma = gamma;
   parameters.nu = kNu;
   parameters.cache_size = 64;
-  parameters.eps = 1e-6;
+  parameters.eps = kTolerance;
   parameters.shrinking = 1;
   return parameters;
 }
@@ -48,9 +53,7 @@ struct FreeModel {
   void operator()(svm_model* model) const { svm_free_and_destroy_model(&model); }
 };
 
-}  // namespace
-
-kernels::svm::Svm FitOneClassSvm(kernels::RowsView<double> rows) {
+kernels::svm::Svm FitLibsvm(kernels::RowsView<double> rows, double gamma) {
   static std::once_flag quiet;
   std::call_once(quiet, [] { svm_set_print_string_function([](const char*) {}); });
 
@@ -65,12 +68,12 @@ kernels::svm::Svm FitOneClassSvm(kernels::RowsView<double> rows) {
     nodes.push_back({-1, 0});
   }
   const svm_problem problem{static_cast<int>(rows.rows), labels.data(), starts.data()};
-  const svm_parameter parameters = Parameters(MedianHeuristic(rows));
+  const svm_parameter parameters = Parameters(gamma);
   const std::unique_ptr<svm_model, FreeModel> model(svm_train(&problem, &parameters));
 
   kernels::svm::Svm svm;
   svm.cols = rows.cols;
-  svm.gamma = parameters.gamma;
+  svm.gamma = gamma;
   svm.rho = model->rho[0];
   for (int i = 0; i < model->l; ++i) {
     const double* row = rows.row(static_cast<size_t>(model->sv_indices[i] - 1));
@@ -78,6 +81,14 @@ kernels::svm::Svm FitOneClassSvm(kernels::RowsView<double> rows) {
     svm.alpha.push_back(model->sv_coef[0][i]);
   }
   return svm;
+}
+
+}  // namespace
+
+kernels::svm::Svm FitOneClassSvm(kernels::RowsView<double> rows) {
+  const double gamma = MedianHeuristic(rows);
+  if (rows.rows <= kMostLibsvmRows) return FitLibsvm(rows, gamma);
+  return kernels::svm::Fit(rows, {.nu = kNu, .gamma = gamma, .tolerance = kTolerance}).svm;
 }
 
 }  // namespace driftseal::detector

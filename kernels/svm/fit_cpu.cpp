@@ -14,6 +14,8 @@ using tile::Aligned;
 using tile::Blocks;
 using tile::kBlockRows;
 
+/// Blocks of rows for which a column is fetched once; their own features come again for every 16 columns.
+constexpr size_t kMostGroupBlocks = 16;
 constexpr double kInf = std::numeric_limits<double>::infinity();
 
 // On the cores of this machine. Each row's sums are one thread's, in the order of the columns, so that the number of
@@ -102,9 +104,13 @@ CpuBackend::Columns CpuBackend::SupportVectors() const {
 
 void CpuBackend::AddSums(const Columns& columns, size_t rows, double* sums) const {
   const Panel panel = PanelOf(columns);
-  ParallelFor(Blocks(rows), threads_, [&](size_t b, size_t) {
-    const float* block = rows_.blocks.data() + b * rows_.cols * kBlockRows;
-    kernels_.add_sums(panel, columns.weights.data(), block, norms_.data() + b * kBlockRows, sums + b * kBlockRows);
+  const size_t blocks = Blocks(rows);
+  const size_t group = std::clamp<size_t>(blocks / (4 * threads_), 1, kMostGroupBlocks);  // parts for every thread
+  ParallelFor((blocks + group - 1) / group, threads_, [&](size_t part, size_t) {
+    const size_t b = part * group, count = std::min(group, blocks - b);
+    const Panel some{rows_.blocks.data() + b * rows_.cols * kBlockRows, norms_.data() + b * kBlockRows,
+                     count * kBlockRows, rows_.cols, rows_.differences};
+    kernels_.add_sums(panel, columns.weights.data(), some, sums + b * kBlockRows);
   });
 }
 
@@ -150,18 +156,17 @@ void CpuBackend::FillMatrix(size_t stride) {
 uint64_t CpuBackend::Solve(double tolerance, uint64_t limit) {
   const size_t n = set_.size(), stride = Blocks(n) * kBlockRows;
   FillMatrix(stride);
-  Aligned<double> alpha(stride), gradient(stride), up(stride), down(stride), diagonal(stride);
+  Aligned<double> alpha(stride), gradient(stride), up(stride), down(stride);
   std::fill_n(up.data(), stride, kInf);
   std::fill_n(down.data(), stride, -kInf);
   for (size_t i = 0; i < n; ++i) {
     alpha[i] = alpha_[set_[i]];
     gradient[i] = gradient_[set_[i]];
-    diagonal[i] = matrix_[i * stride + i];
     if (alpha[i] < 1) up[i] = 0;
     if (alpha[i] > 0) down[i] = 0;
   }
-  const uint64_t steps = kernels_.solve({n, stride, matrix_.data(), diagonal.data(), alpha.data(), gradient.data(),
-                                         up.data(), down.data(), tolerance, limit});
+  const uint64_t steps = kernels_.solve(
+      {n, stride, matrix_.data(), alpha.data(), gradient.data(), up.data(), down.data(), tolerance, limit});
   std::vector<size_t> changed;
   std::vector<double> change;
   for (size_t i = 0; i < n; ++i) {

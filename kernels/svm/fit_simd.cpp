@@ -28,12 +28,9 @@ constexpr size_t kTall = 4, kWide = 4;
 #else
 constexpr size_t kTall = 4, kWide = 2;
 #endif
-
-template <bool kDifferences>
-HWY_INLINE ops::Sums<kTall, kWide> Pairs(const float* a, const float* b, size_t cols) {
-  if constexpr (kDifferences) return ops::SquaredDistances<kTall, kWide>(a, b, cols);
-  return ops::Product<kTall, kWide>(a, b, cols);
-}
+// A tile is 16 columns of the kernel matrix (a cache line of every feature) by the 64 rows of a block. 96 features of
+// both and the tile itself take 34 KiB, which the first-level cache holds.
+constexpr size_t kTileColumns = 16, kDepth = 96;
 
 void FillNorms(const float* block, size_t cols, float* norms) {
   const D d;
@@ -47,70 +44,113 @@ void FillNorms(const float* block, size_t cols, float* norms) {
   }
 }
 
-// k(s_j, x_r) of kTall neighbouring rows at `a` and kWide vectors of rows at `b`, to out[j·64 + r].
+// sums[j][n] lane l += Σ_f of a's row j and b's row n·lanes + l: products, or squared differences.
 template <bool kDifferences>
-HWY_INLINE void Kernels(const float* a, const float* a_norms, const float* b, const float* b_norms, size_t cols,
-                        float* HWY_RESTRICT out) {
+HWY_INLINE void Accumulate(const float* a, const float* b, size_t count, V (&sums)[kTall][kWide]) {
   const D d;
   const size_t lanes = hn::Lanes(d);
-  const auto sums = Pairs<kDifferences>(a, b, cols);
-  for (size_t j = 0; j < kTall; ++j) {
-    for (size_t n = 0; n < kWide; ++n) {
-      V exponent = hn::Mul(sums.at[j][n], hn::Set(d, -0.5F));
-      if constexpr (!kDifferences) {
-        exponent = hn::Add(sums.at[j][n], hn::Add(hn::Load(d, b_norms + n * lanes), hn::Set(d, a_norms[j])));
+  for (size_t f = 0; f < count; ++f, a += kBlockRows, b += kBlockRows) {
+    V x[kWide];
+    for (size_t n = 0; n < kWide; ++n) x[n] = hn::Load(d, b + n * lanes);
+    for (size_t j = 0; j < kTall; ++j) {
+      const V w = hn::Set(d, a[j]);
+      for (size_t n = 0; n < kWide; ++n) {
+        if constexpr (kDifferences) {
+          const V difference = hn::Sub(w, x[n]);
+          sums[j][n] = hn::MulAdd(difference, difference, sums[j][n]);
+        } else {
+          sums[j][n] = hn::MulAdd(w, x[n], sums[j][n]);
+        }
       }
-      hn::Store(ops::Exp2(exponent), d, out + j * kBlockRows + n * lanes);
     }
   }
+}
+
+// Part of a tile: kTall columns by kWide vectors of rows, from their sums so far in `k` (none, where `first`) to the
+// sums after `count` more features, or to the kernels where `last`.
+template <bool kDifferences>
+HWY_INLINE void TilePart(const float* a, const float* a_norms, const float* b, const float* b_norms, size_t count,
+                         bool first, bool last, float* HWY_RESTRICT k) {
+  const D d;
+  const size_t lanes = hn::Lanes(d);
+  V sums[kTall][kWide];
+  for (size_t j = 0; j < kTall; ++j) {
+    for (size_t n = 0; n < kWide; ++n) sums[j][n] = first ? hn::Zero(d) : hn::Load(d, k + j * kBlockRows + n * lanes);
+  }
+  Accumulate<kDifferences>(a, b, count, sums);
+  for (size_t j = 0; j < kTall; ++j) {
+    for (size_t n = 0; n < kWide; ++n) {
+      V value = sums[j][n];
+      if (last && kDifferences) value = ops::Exp2(hn::Mul(value, hn::Set(d, -0.5F)));
+      if (last && !kDifferences) {
+        value = ops::Exp2(hn::Add(value, hn::Add(hn::Load(d, b_norms + n * lanes), hn::Set(d, a_norms[j]))));
+      }
+      hn::Store(value, d, k + j * kBlockRows + n * lanes);
+    }
+  }
+}
+
+// k[j·64 + r] = k(row j at `a`, row r at `b`).
+template <bool kDifferences>
+HWY_INLINE void KernelTile(const float* a, const float* a_norms, const float* b, const float* b_norms, size_t cols,
+                           float* HWY_RESTRICT k) {
+  const size_t wide = std::min(kBlockRows, kWide * hn::Lanes(D()));
+  size_t first = 0;
+  do {
+    const size_t count = std::min(kDepth, cols - first);
+    const bool last = first + count == cols;
+    for (size_t j = 0; j < kTileColumns; j += kTall) {
+      for (size_t r = 0; r < kBlockRows; r += wide) {
+        TilePart<kDifferences>(a + first * kBlockRows + j, a_norms + j, b + first * kBlockRows + r, b_norms + r, count,
+                               first == 0, last, k + j * kBlockRows + r);
+      }
+    }
+    first += count;
+  } while (first < cols);
 }
 
 // sums[r] += Σ_j w[j]·k[j][r], in the order of j.
-HWY_INLINE void AddWeighted(const float* k, const double* w, size_t rows, double* HWY_RESTRICT sums) {
+HWY_INLINE void AddWeighted(const float* k, const double* w, double* HWY_RESTRICT sums) {
   const DD d;
   const DHalf half;
-  for (size_t r = 0; r < rows; r += hn::Lanes(d)) {
-    VD sum = hn::Load(d, sums + r);
-    for (size_t j = 0; j < kTall; ++j) {
-      sum = hn::MulAdd(hn::Set(d, w[j]), hn::PromoteTo(d, hn::Load(half, k + j * kBlockRows + r)), sum);
+  constexpr size_t kAtOnce = 4;
+  const size_t lanes = hn::Lanes(d), step = std::min(kBlockRows, kAtOnce * lanes);
+  for (size_t r = 0; r < kBlockRows; r += step) {
+    VD sum[kAtOnce];
+    for (size_t n = 0; n < kAtOnce; ++n) sum[n] = hn::Load(d, sums + r + n * lanes);
+    for (size_t j = 0; j < kTileColumns; ++j) {
+      const VD weight = hn::Set(d, w[j]);
+      for (size_t n = 0; n < kAtOnce; ++n) {
+        sum[n] = hn::MulAdd(weight, hn::PromoteTo(d, hn::Load(half, k + j * kBlockRows + r + n * lanes)), sum[n]);
+      }
     }
-    hn::Store(sum, d, sums + r);
+    for (size_t n = 0; n < kAtOnce; ++n) hn::Store(sum[n], d, sums + r + n * lanes);
   }
 }
 
 template <bool kDifferences>
-HWY_INLINE void AddSumsOf(const Panel& columns, const double* weights, const float* block, const float* norms,
-                          double* sums) {
-  alignas(tile::kAlignment) float k[kTall * kBlockRows];
-  const size_t wide = std::min(kBlockRows, kWide * hn::Lanes(D()));
-  for (size_t first = 0; first < columns.rows; first += kBlockRows) {
-    const float* column = columns.block(first / kBlockRows);
-    const size_t count = std::min(kBlockRows, columns.rows - first);
-    for (size_t r = 0; r < kBlockRows; r += wide) {
-      for (size_t j = 0; j < count; j += kTall) {
-        Kernels<kDifferences>(column + j, columns.norms + first + j, block + r, norms + r, columns.cols, k);
-        AddWeighted(k, weights + first + j, wide, sums + r);
-      }
+HWY_INLINE void AddSumsOf(const Panel& columns, const double* weights, const Panel& rows, double* sums) {
+  alignas(tile::kAlignment) float k[kTileColumns * kBlockRows];
+  for (size_t j = 0; j < columns.rows; j += kTileColumns) {
+    const float* column = columns.block(j / kBlockRows) + j % kBlockRows;
+    for (size_t b = 0; b < tile::Blocks(rows.rows); ++b) {
+      KernelTile<kDifferences>(column, columns.norms + j, rows.block(b), rows.norms + b * kBlockRows, rows.cols, k);
+      AddWeighted(k, weights + j, sums + b * kBlockRows);
     }
   }
 }
 
-void AddSums(const Panel& columns, const double* weights, const float* block, const float* norms, double* sums) {
-  columns.differences ? AddSumsOf<true>(columns, weights, block, norms, sums)
-                      : AddSumsOf<false>(columns, weights, block, norms, sums);
+void AddSums(const Panel& columns, const double* weights, const Panel& rows, double* sums) {
+  columns.differences ? AddSumsOf<true>(columns, weights, rows, sums) : AddSumsOf<false>(columns, weights, rows, sums);
 }
 
 template <bool kDifferences>
 HWY_INLINE void FillMatrixOf(const Panel& panel, size_t b, size_t stride, float* matrix) {
-  alignas(tile::kAlignment) float k[kTall * kBlockRows];
-  const size_t wide = std::min(kBlockRows, kWide * hn::Lanes(D()));
-  for (size_t i = 0; i < panel.rows; i += kTall) {
+  alignas(tile::kAlignment) float k[kTileColumns * kBlockRows];
+  for (size_t i = 0; i < panel.rows; i += kTileColumns) {
     const float* row = panel.block(i / kBlockRows) + i % kBlockRows;
-    for (size_t r = 0; r < kBlockRows; r += wide) {
-      Kernels<kDifferences>(row, panel.norms + i, panel.block(b) + r, panel.norms + b * kBlockRows + r, panel.cols,
-                            k + r);
-    }
-    for (size_t j = 0; j < std::min(kTall, panel.rows - i); ++j) {
+    KernelTile<kDifferences>(row, panel.norms + i, panel.block(b), panel.norms + b * kBlockRows, panel.cols, k);
+    for (size_t j = 0; j < std::min(kTileColumns, panel.rows - i); ++j) {
       std::copy_n(k + j * kBlockRows, kBlockRows, matrix + (i + j) * stride + b * kBlockRows);
     }
   }
@@ -164,19 +204,19 @@ HWY_INLINE First UpdateAndFind(const SubProblem& p, double step, const float* qi
   return {Largest(up, at), hn::GetLane(hn::MaxOfLanes(d, down))};
 }
 
-// The row j that, with i, lowers the objective most: the largest (G_j − G_i)² / (Q_ii + Q_jj − 2Q_ij) over α_j > 0.
+// The row j that, with i, lowers the objective most: the largest (G_j − G_i)² / (2 − 2Q_ij) over α_j > 0.
 HWY_INLINE size_t FindSecond(const SubProblem& p, size_t i) {
   const DD d;
   const DHalf half;
   const float* qi = p.matrix + i * p.stride;
-  const VD gi = hn::Set(d, p.gradient[i]), qii = hn::Set(d, p.diagonal[i]), least = hn::Set(d, kLeastCurvature);
+  const VD gi = hn::Set(d, p.gradient[i]), least = hn::Set(d, kLeastCurvature);
   const VD zero = hn::Zero(d), lanes = hn::Set(d, static_cast<double>(hn::Lanes(d))), two = hn::Set(d, 2.0);
   VD gain = zero, at = zero, row = hn::Iota(d, 0);
   for (size_t t = 0; t < p.stride; t += hn::Lanes(d)) {
     const VD g = hn::Add(hn::Load(d, p.gradient + t), hn::Load(d, p.room_down + t));
     const VD violation = hn::Max(hn::Sub(g, gi), zero);
     const VD q = hn::PromoteTo(d, hn::Load(half, qi + t));
-    const VD curvature = hn::Max(hn::NegMulAdd(two, q, hn::Add(qii, hn::Load(d, p.diagonal + t))), least);
+    const VD curvature = hn::Max(hn::NegMulAdd(two, q, two), least);
     const VD v = hn::Div(hn::Mul(violation, violation), curvature);
     const auto better = hn::Gt(v, gain);
     gain = hn::IfThenElse(better, v, gain);
@@ -196,7 +236,7 @@ HWY_INLINE void SetAlpha(const SubProblem& p, size_t i, double alpha) {
 // Moves α from j to i as far as the objective falls and the box allows; returns how far.
 HWY_INLINE double Step(const SubProblem& p, size_t i, size_t j) {
   const double q = static_cast<double>(p.matrix[i * p.stride + j]);
-  const double curvature = std::max(p.diagonal[i] + p.diagonal[j] - 2 * q, kLeastCurvature);
+  const double curvature = std::max(2 - 2 * q, kLeastCurvature);
   const double wish = (p.gradient[j] - p.gradient[i]) / curvature;
   const double above = 1 - p.alpha[i], below = p.alpha[j];
   const double step = std::min(wish, std::min(above, below));

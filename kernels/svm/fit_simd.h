@@ -25,8 +25,7 @@ struct Panel {
 /// 64; those from `rows` on belong to no row and have room_up = +inf and room_down = −inf.
 struct SubProblem {
   size_t rows = 0, stride = 0;
-  const float* matrix = nullptr;  ///< rows × stride
-  const double* diagonal = nullptr;
+  const float* matrix = nullptr;  ///< rows × stride; Q_ii = 1.
   double* alpha = nullptr;
   double* gradient = nullptr;
   double* room_up = nullptr;    ///< 0 where α < 1, else +inf
@@ -41,9 +40,10 @@ inline constexpr double kLeastCurvature = 1e-12;
 struct FitKernels {
   /// norms[r] = −‖x‖²/2 of the 64 rows of a block, summed as the products are, so that k(x, x) is exactly 1.
   void (*fill_norms)(const float* block, size_t cols, float* norms);
-  /// sums[r] += Σ_j weights[j]·k(x_r, s_j) for the 64 rows of `block`. `weights` has whole blocks, filled up with
-  /// zeros.
-  void (*add_sums)(const Panel& columns, const double* weights, const float* block, const float* norms, double* sums);
+  /// sums[r] += Σ_j weights[j]·k(x_r, s_j) for the rows of `rows`: all of them pass by some columns before the next
+  /// ones are fetched, so they should fit into the second-level cache. `weights` has whole blocks, filled up with
+  /// zeros, and so has `sums`.
+  void (*add_sums)(const Panel& columns, const double* weights, const Panel& rows, double* sums);
   /// matrix[i·stride + 64·b + r] = k(row i, row r of block b) for every row i of the panel.
   void (*fill_matrix)(const Panel& panel, size_t b, size_t stride, float* matrix);
   /// Sequential minimal optimisation with second-order selection (Fan, Chen, Lin 2005, "Working Set Selection Using

@@ -43,6 +43,21 @@ TEST(OneClassSvm, HasTheNuProperty) {
   }
 }
 
+/// Large families are fitted by another solver: where one takes over from the other, the models score alike.
+TEST(OneClassSvm, BothSolversAgree) {
+  constexpr size_t kRows = 1000, kCols = 6;
+  auto rows = CleanRows(kRows, kCols);
+  const auto small = FitOneClassSvm({rows.data(), kRows, kCols});
+  for (size_t c = 0; c < kCols; ++c) rows.push_back(rows[(kRows - 1) * kCols + c]);  // one more, the last one again
+  const auto large = FitOneClassSvm({rows.data(), kRows + 1, kCols});
+  std::vector<double> a(kRows), b(kRows);
+  kernels::svm::ScoreReference(small, {rows.data(), kRows, kCols}, a);
+  kernels::svm::ScoreReference(large, {rows.data(), kRows, kCols}, b);
+  EXPECT_NEAR(large.rho, small.rho, 0.1);  // Σα grew by 0.1, and with it any sum of kernels by up to that
+  for (size_t i = 0; i < kRows; ++i) EXPECT_NEAR(a[i], b[i], 0.2);
+  EXPECT_NEAR(std::accumulate(large.alpha.begin(), large.alpha.end(), 0.0), 0.1 * (kRows + 1), 1e-6);
+}
+
 TEST(OneClassSvm, EqualRows) {
   const std::vector<double> rows(20, 1.0);
   const auto svm = FitOneClassSvm({rows.data(), 10, 2});
