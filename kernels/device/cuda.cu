@@ -8,7 +8,7 @@
 
 using driftseal::kernels::device::CudaDevice;
 
-extern "C" int driftseal_cuda_probe(CudaDevice* devices, int capacity) {
+extern "C" __attribute__((visibility("default"))) int driftseal_cuda_probe(CudaDevice* devices, int capacity) {
   int count = 0;
   const cudaError_t error = cudaGetDeviceCount(&count);
   if (error != cudaSuccess) return -static_cast<int>(error);

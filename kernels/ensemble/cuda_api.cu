@@ -4,9 +4,12 @@
 #include <memory>
 #include <new>
 
+#include "kernels/autoencoder/cuda.cuh"
 #include "kernels/device/limits.cuh"
 #include "kernels/ensemble/session.cuh"
 #include "kernels/forest/cuda.cuh"
+#include "kernels/mahalanobis/cuda.cuh"
+#include "kernels/neighbours/cuda.cuh"
 #include "kernels/svm/cuda.cuh"
 
 namespace driftseal::kernels::ensemble {
@@ -26,14 +29,15 @@ constexpr Algorithm MakeAlgorithm(decltype(Algorithm::launch) launch, decltype(A
           launch, name};
 }
 
-constexpr Algorithm kNone = {[](const CudaModel&) { return false; },
-                             nullptr, nullptr, [](uint32_t) -> const char* { return nullptr; }};
 constexpr std::array<Algorithm, kMembers> kAlgorithms = {
-    kNone,
+    MakeAlgorithm<&CudaModel::autoencoder, &autoencoder::CudaUpload>(&autoencoder::CudaLaunch,
+                                                                     &autoencoder::CudaVariantName),
     MakeAlgorithm<&CudaModel::forest, &forest::CudaUpload>(&forest::CudaLaunch, &forest::CudaVariantName),
     MakeAlgorithm<&CudaModel::svm, &svm::CudaUpload>(&svm::CudaLaunch, &svm::CudaVariantName),
-    kNone,
-    kNone,
+    MakeAlgorithm<&CudaModel::mahalanobis, &mahalanobis::CudaUpload>(&mahalanobis::CudaLaunch,
+                                                                     &mahalanobis::CudaVariantName),
+    MakeAlgorithm<&CudaModel::neighbours, &neighbours::CudaUpload>(&neighbours::CudaLaunch,
+                                                                   &neighbours::CudaVariantName),
 };
 
 constexpr uint64_t kDefaultTile = 32u << 20, kDefaultScratch = 256u << 20, kSmallBytes = 16u << 20;

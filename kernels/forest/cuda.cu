@@ -21,6 +21,7 @@ __device__ uint32_t* PathSums(const Group& group, const CudaModel& model) {
 }
 
 __device__ float Score(uint32_t path, double norm) {
+  if (norm < 0) return __uint_as_float(path);
   return norm > 0 ? exp2f(static_cast<float>(-static_cast<double>(path) / norm)) : 0.5F;
 }
 

@@ -1,0 +1,34 @@
+#include "kernels/device/cuda_module.h"
+
+#include <dlfcn.h>
+
+#include "kernels/device/device.h"
+
+namespace driftseal::kernels::device {
+
+CudaModule::CudaModule(const std::string& path) {
+  const CudaProbe probe = ProbeCuda(path);
+  if (probe.devices.empty()) {
+    remark_ = probe.remark;
+    return;
+  }
+  // ProbeCuda has loaded it: this finds the same module again.
+  void* module = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  const auto function = module == nullptr ? nullptr : reinterpret_cast<CudaApiFunction>(::dlsym(module, kCudaApiName));
+  api_ = function == nullptr ? nullptr : function(kCudaApiVersion);
+  if (api_ == nullptr) remark_ = path + " is a CUDA module of another version";
+}
+
+CudaSessionPtr CudaModule::Open(const CudaOptions& options, int* status) const {
+  CudaSession* session = nullptr;
+  *status = api_->open(&options, &session);
+  return {session, CloseSession{api_}};
+}
+
+CudaDetectorPtr CudaModule::Upload(CudaSession* session, const CudaModel& model, int* status) const {
+  CudaDetector* detector = nullptr;
+  *status = api_->upload(session, &model, &detector);
+  return {detector, ReleaseDetector{api_}};
+}
+
+}  // namespace driftseal::kernels::device
