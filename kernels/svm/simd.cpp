@@ -20,6 +20,9 @@ using tile::HWY_NAMESPACE::Sums;
 using tile::HWY_NAMESPACE::V;
 namespace ops = tile::HWY_NAMESPACE;
 
+// Rows farther away than this are as far as float32 can tell, and their squares do not overflow.
+constexpr float kFar = 1e9F;
+
 // x' = k(x − c) of one block, and −‖x'‖²/2 a row.
 HWY_INLINE void ScaleBlock(const Packed& svm, const float* block, float* scaled, float* norms) {
   const D d;
@@ -27,7 +30,8 @@ HWY_INLINE void ScaleBlock(const Packed& svm, const float* block, float* scaled,
   for (size_t r = 0; r < kBlockRows; r += hn::Lanes(d)) {
     V squared = hn::Zero(d);
     for (size_t c = 0; c < svm.cols; ++c) {
-      const V x = hn::Mul(hn::Sub(hn::Load(d, block + c * kBlockRows + r), hn::Set(d, svm.centre[c])), k);
+      V x = hn::Mul(hn::Sub(hn::Load(d, block + c * kBlockRows + r), hn::Set(d, svm.centre[c])), k);
+      if (!svm.differences) x = hn::Min(hn::Max(x, hn::Set(d, -kFar)), hn::Set(d, kFar));
       hn::Store(x, d, scaled + c * kBlockRows + r);
       squared = hn::MulAdd(x, x, squared);
     }
@@ -35,18 +39,38 @@ HWY_INLINE void ScaleBlock(const Packed& svm, const float* block, float* scaled,
   }
 }
 
-// Of one group of vectors: what exp2 is taken of, from an inner product or from a squared distance.
-template <bool kDifferences>
-HWY_INLINE V Exponent(V sum, V row_norm, V vector_norm) {
+// What exp2 is taken of, for J support vectors and N vectors of rows: x'·s' − ‖x'‖²/2 − ‖s'‖²/2, or −‖x' − s'‖²/2.
+template <bool kDifferences, size_t J, size_t N>
+HWY_INLINE Sums<J, N> Exponents(const float* a, const V (&a_norms)[J], const float* b, const V (&b_norms)[N],
+                                size_t cols) {
   const D d;
-  if constexpr (kDifferences) return hn::Mul(sum, hn::Set(d, -0.5F));
-  return hn::Add(sum, hn::Add(row_norm, vector_norm));
+  Sums<J, N> sums;
+  if constexpr (kDifferences) {
+    sums = ops::SquaredDistances<J, N>(a, b, cols);
+    for (auto& row : sums.at) {
+      for (V& sum : row) sum = hn::Mul(sum, hn::Set(d, -0.5F));
+    }
+  } else {
+    for (size_t j = 0; j < J; ++j) {
+      for (size_t n = 0; n < N; ++n) sums.at[j][n] = hn::Add(a_norms[j], b_norms[n]);
+    }
+    ops::AddProduct(a, b, cols, sums);
+  }
+  return sums;
 }
 
+// Adds α_i k(x, s_i) of J support vectors, from `at` on, for N vectors of rows.
 template <bool kDifferences, size_t J, size_t N>
-HWY_INLINE Sums<J, N> Pairs(const float* a, const float* b, size_t cols) {
-  if constexpr (kDifferences) return ops::SquaredDistances<J, N>(a, b, cols);
-  return ops::Product<J, N>(a, b, cols);
+HWY_INLINE void AddKernels(const Packed& svm, size_t at, const float* vectors, const float* x, const V (&row_norms)[N],
+                           V (&part)[N]) {
+  const D d;
+  V norms[J];
+  for (size_t j = 0; j < J; ++j) norms[j] = hn::Set(d, svm.norms[at + j]);
+  const auto sums = Exponents<kDifferences, J, N>(vectors, norms, x, row_norms, svm.cols);
+  for (size_t j = 0; j < J; ++j) {
+    const V alpha = hn::Set(d, svm.alpha[at + j]);
+    for (size_t n = 0; n < N; ++n) part[n] = hn::MulAdd(alpha, ops::Exp2(sums.at[j][n]), part[n]);
+  }
 }
 
 // Σ_i α_i k(x, s_i) for N vectors of rows at `x`, J support vectors at a time. A block's part is summed on its own:
@@ -65,15 +89,9 @@ HWY_INLINE void SumKernels(const Packed& svm, const float* x, const float* row_n
     const size_t count = std::min(kBlockRows, svm.vectors - first);
     V part[N];
     for (size_t n = 0; n < N; ++n) part[n] = hn::Zero(d);
-    for (size_t j = 0; j < count; j += J) {
-      const auto sums = Pairs<kDifferences, J, N>(block + j, x, svm.cols);
-      for (size_t i = 0; i < J; ++i) {
-        const V vector_norm = hn::Set(d, svm.norms[first + j + i]), alpha = hn::Set(d, svm.alpha[first + j + i]);
-        for (size_t n = 0; n < N; ++n) {
-          part[n] = hn::MulAdd(alpha, ops::Exp2(Exponent<kDifferences>(sums.at[i][n], norm[n], vector_norm)), part[n]);
-        }
-      }
-    }
+    size_t j = 0;
+    for (; j + J <= count; j += J) AddKernels<kDifferences, J, N>(svm, first + j, block + j, x, norm, part);
+    for (; j < count; j += 2) AddKernels<kDifferences, 2, N>(svm, first + j, block + j, x, norm, part);
     for (size_t n = 0; n < N; ++n) {  // Kahan 1965
       const V y = hn::Sub(part[n], lost[n]), t = hn::Add(total[n], y);
       lost[n] = hn::Sub(hn::Sub(t, total[n]), y);
@@ -89,17 +107,18 @@ HWY_INLINE float SumKernelsOfRow(const Packed& svm, const float* x, float row_no
   const D d;
   constexpr size_t kVectors = 4;
   const size_t lanes = hn::Lanes(d), step = std::min(kVectors * lanes, kBlockRows);
-  const V norm = hn::Set(d, row_norm);
+  const V norm[1] = {hn::Set(d, row_norm)};
   double total = 0;
   for (size_t first = 0; first < svm.vectors; first += kBlockRows) {
     const float* block = svm.blocks.data() + first * svm.cols;
     V part = hn::Zero(d);
     for (size_t i = 0; i < std::min(kBlockRows, svm.vectors - first); i += step) {
-      const auto sums = Pairs<kDifferences, 1, kVectors>(x, block + i, svm.cols);
+      V norms[kVectors];
+      for (size_t n = 0; n < kVectors; ++n) norms[n] = hn::Load(d, svm.norms.data() + first + i + n * lanes);
+      const auto sums = Exponents<kDifferences, 1, kVectors>(x, norm, block + i, norms, svm.cols);
       for (size_t n = 0; n < kVectors; ++n) {
-        const size_t at = first + i + n * lanes;
-        const V e = ops::Exp2(Exponent<kDifferences>(sums.at[0][n], norm, hn::Load(d, svm.norms.data() + at)));
-        part = hn::MulAdd(hn::Load(d, svm.alpha.data() + at), e, part);
+        const V alpha = hn::Load(d, svm.alpha.data() + first + i + n * lanes);
+        part = hn::MulAdd(alpha, ops::Exp2(sums.at[0][n]), part);
       }
     }
     total += hn::GetLane(hn::SumOfLanes(d, part));
@@ -116,7 +135,7 @@ HWY_INLINE void ScoreBlock(const Packed& svm, size_t rows, const float* x, const
     return;
   }
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
-  constexpr size_t kTall = 4, kWide = 4;
+  constexpr size_t kTall = 6, kWide = 4;
 #else
   constexpr size_t kTall = 4, kWide = 2;
 #endif

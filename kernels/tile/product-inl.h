@@ -26,16 +26,12 @@ struct Sums {
   V at[J][N];
 };
 
-/// sums.at[j][n] lane l = Σ_f a(f, j) · b(f, n·lanes + l), where feature f of row r of a block lies at [f·64 + r]: `a`
+/// sums.at[j][n] lane l += Σ_f a(f, j) · b(f, n·lanes + l), where feature f of row r of a block lies at [f·64 + r]: `a`
 /// points at the first of J neighbouring rows of one block, `b` at the first lane of N vectors of another.
 template <size_t J, size_t N>
-HWY_INLINE Sums<J, N> Product(const float* HWY_RESTRICT a, const float* HWY_RESTRICT b, size_t cols) {
+HWY_INLINE void AddProduct(const float* HWY_RESTRICT a, const float* HWY_RESTRICT b, size_t cols, Sums<J, N>& sums) {
   const D d;
   const size_t lanes = hn::Lanes(d);
-  Sums<J, N> sums;
-  for (size_t j = 0; j < J; ++j) {
-    for (size_t n = 0; n < N; ++n) sums.at[j][n] = hn::Zero(d);
-  }
   for (size_t f = 0; f < cols; ++f, a += kBlockRows, b += kBlockRows) {
     V x[N];
     for (size_t n = 0; n < N; ++n) x[n] = hn::Load(d, b + n * lanes);
@@ -44,10 +40,21 @@ HWY_INLINE Sums<J, N> Product(const float* HWY_RESTRICT a, const float* HWY_REST
       for (size_t n = 0; n < N; ++n) sums.at[j][n] = hn::MulAdd(w, x[n], sums.at[j][n]);
     }
   }
+}
+
+/// The same from zero.
+template <size_t J, size_t N>
+HWY_INLINE Sums<J, N> Product(const float* HWY_RESTRICT a, const float* HWY_RESTRICT b, size_t cols) {
+  const D d;
+  Sums<J, N> sums;
+  for (size_t j = 0; j < J; ++j) {
+    for (size_t n = 0; n < N; ++n) sums.at[j][n] = hn::Zero(d);
+  }
+  AddProduct(a, b, cols, sums);
   return sums;
 }
 
-/// The same with (a − b)² in the place of a·b: no cancellation where both are long and close together.
+/// From zero, with (a − b)² in the place of a·b: no cancellation where both are long and close together.
 template <size_t J, size_t N>
 HWY_INLINE Sums<J, N> SquaredDistances(const float* HWY_RESTRICT a, const float* HWY_RESTRICT b, size_t cols) {
   const D d;
@@ -70,27 +77,28 @@ HWY_INLINE Sums<J, N> SquaredDistances(const float* HWY_RESTRICT a, const float*
   return sums;
 }
 
-/// 2^x for x <= 126, error below 2e-7 relative; 0 at and below −126 and for NaN. On [−½, ½] it is the polynomial of
-/// degree 5 with p(0) = 1 whose largest relative error is least (9.1e-8 before rounding, 1.7e-7 with it).
+/// 2^x for x <= 126, error below 2e-7 relative; 0 below −126 (on AVX-512 down to the smallest denormal) and for −inf.
+/// 2^f on [0, 1] is the polynomial of degree 5 whose largest relative error is least.
 HWY_INLINE V Exp2(V x) {
   const D d;
+  const auto polynomial = [&](V f) {
+    V p = hn::Set(d, 1.8775767e-3F);
+    p = hn::MulAdd(p, f, hn::Set(d, 8.9893397e-3F));
+    p = hn::MulAdd(p, f, hn::Set(d, 5.5826318e-2F));
+    p = hn::MulAdd(p, f, hn::Set(d, 2.4015361e-1F));
+    p = hn::MulAdd(p, f, hn::Set(d, 6.9315308e-1F));
+    return hn::MulAdd(p, f, hn::Set(d, 9.9999994e-1F));
+  };
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
+  // x − ⌊x⌋ is one instruction, 0 for −inf; so is ·2^⌊x⌋.
+  return V{_mm512_scalef_ps(polynomial(V{_mm512_reduce_ps(x.raw, 1)}).raw, x.raw)};
+#else
   const hn::RebindToSigned<D> di;
   const V low = hn::Set(d, -126.0F);
-  const auto in_range = hn::Gt(x, low);
-  const V clamped = hn::IfThenElse(in_range, x, low);
-  const V whole = hn::Round(clamped);
-  const V f = hn::Sub(clamped, whole);
-  V p = hn::Set(d, 1.326473e-3F);
-  p = hn::MulAdd(p, f, hn::Set(d, 9.671513e-3F));
-  p = hn::MulAdd(p, f, hn::Set(d, 5.5507336e-2F));
-  p = hn::MulAdd(p, f, hn::Set(d, 2.4022242e-1F));
-  p = hn::MulAdd(p, f, hn::Set(d, 6.93147e-1F));
-  p = hn::MulAdd(p, f, hn::Set(d, 1.0F));
-#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
-  return V{_mm512_maskz_scalef_ps(in_range.raw, p.raw, whole.raw)};
-#else
-  const auto scaled = hn::Add(hn::BitCast(di, p), hn::ShiftLeft<23>(hn::ConvertTo(di, whole)));
-  return hn::IfThenElseZero(in_range, hn::BitCast(d, scaled));
+  const V clamped = hn::Max(x, low), whole = hn::Floor(clamped);
+  const auto exponent = hn::ShiftLeft<23>(hn::ConvertTo(di, whole));
+  const V scaled = hn::BitCast(d, hn::Add(hn::BitCast(di, polynomial(hn::Sub(clamped, whole))), exponent));
+  return hn::IfThenElseZero(hn::Gt(x, low), scaled);
 #endif
 }
 
