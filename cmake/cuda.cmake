@@ -24,13 +24,25 @@ message(STATUS "CUDA: nvcc ${CMAKE_CUDA_COMPILER_VERSION}, architectures ${CMAKE
 # of the program runs where there is no CUDA. It sees the folders of kernels/ and nothing above them.
 function(driftseal_cuda_module)
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/*/*.cu)
-  add_library(driftseal_cuda MODULE ${sources})
-  foreach(folder autoencoder device ensemble forest mahalanobis neighbours svm)
+  # The loop of the SVM's solver, which the processor's backend shares.
+  add_library(driftseal_cuda MODULE ${sources} ${PROJECT_SOURCE_DIR}/kernels/svm/fit.cpp)
+  foreach(folder autoencoder device ensemble forest mahalanobis neighbours svm tile)
     driftseal_stage(kernels/${folder} stage)
     target_include_directories(driftseal_cuda PRIVATE ${stage})
   endforeach()
-  # CMake 3.25 does not know C++20 for nvcc. A stage is a link: warnings name the file by it.
-  target_compile_options(driftseal_cuda PRIVATE -std=c++20 -Xcompiler=-Wall,-Wextra,-Wshadow)
+  set(stage ${PROJECT_BINARY_DIR}/stage/driftseal_kernels)
+  file(MAKE_DIRECTORY ${stage}/kernels)
+  foreach(header rows.h random.h parallel.h)
+    file(CREATE_LINK ${PROJECT_SOURCE_DIR}/kernels/${header} ${stage}/kernels/${header} SYMBOLIC)
+  endforeach()
+  target_include_directories(driftseal_cuda PRIVATE ${stage})
+  target_link_libraries(driftseal_cuda PRIVATE Threads::Threads)
+  # What dlopen would miss should fail here.
+  target_link_options(driftseal_cuda PRIVATE -Wl,--no-undefined)
+  # CMake 3.25 does not know C++20 for nvcc.
+  target_compile_options(driftseal_cuda PRIVATE
+    $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;-Xcompiler=-Wall,-Wextra,-Wshadow>
+    $<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wshadow>)
   set_target_properties(driftseal_cuda PROPERTIES
     LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin CUDA_RUNTIME_LIBRARY Static CUDA_STANDARD_REQUIRED OFF
     CXX_VISIBILITY_PRESET hidden CUDA_VISIBILITY_PRESET hidden)

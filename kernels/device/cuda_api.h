@@ -131,8 +131,8 @@ struct CudaApi {
   /// Limits of the machine, for benchmarks (kernels/device/limits.cu).
   int (*measure)(CudaSession* session, struct CudaLimits* limits);
   const char* (*error_text)(int status);
-  /// kernels/svm/fit_cuda.cu; null while the module has none. See CudaSvmFit.
-  int (*fit_svm)(CudaSession* session, const struct CudaSvmFit* fit);
+  /// kernels/svm/fit_cuda.h, on the current device. See CudaSvmFit.
+  int (*fit_svm)(struct CudaSvmFit* fit);
 };
 
 /// Measured: bytes read and written a second by a device copy; float32 multiply-adds a second; bytes a second out of
@@ -149,7 +149,8 @@ struct CudaSvmFit {
   double gamma, nu, tolerance;
   double* alpha;
   double rho, objective;  ///< Out.
-  uint64_t iterations;    ///< In: the most; out: how many.
+  double violation;       ///< Out: of the KKT conditions; above the tolerance where `iterations` ended it.
+  uint64_t iterations;    ///< In: the most, 0 for max(10⁷, 100·n); out: how many.
 };
 
 /// The module's entry: null where `version` is not kCudaApiVersion.

@@ -11,6 +11,7 @@
 #include "kernels/mahalanobis/cuda.cuh"
 #include "kernels/neighbours/cuda.cuh"
 #include "kernels/svm/cuda.cuh"
+#include "kernels/svm/fit_cuda.h"
 
 namespace driftseal::kernels::ensemble {
 namespace {
@@ -204,7 +205,7 @@ constexpr device::CudaApi kApi = {device::kCudaApiVersion,
                                   CopyOut,
                                   Measure,
                                   ErrorText,
-                                  nullptr};
+                                  svm::CudaFitSvm};
 
 }  // namespace
 
