@@ -89,19 +89,23 @@ Json Commands::Load(const Json& request) {
   }
   if (model_.mahalanobis) members["mahalanobis"] = {{"directions", model_.mahalanobis->weights.size()}};
   if (model_.neighbours) members["neighbours"] = {{"rows", model_.neighbours->rows()}};
-  return {{"members", members}, {"rows", rows_.count()}, {"cols", rows_.cols}};
+  Json work = {{"transpose", WorkPerRow(model_, "transpose", rows_.cols)}};
+  for (const auto& [name, member] : members.items()) work[name] = WorkPerRow(model_, name, rows_.cols);
+  return {{"members", members}, {"rows", rows_.count()}, {"cols", rows_.cols}, {"work", work}};
 }
 
-Scorer& Commands::ScorerFor(const Json& request) {
+BenchScorer& Commands::ScorerFor(const Json& request) {
   const std::string kernel = request.at("kernel"), isa = request.at("isa");
   const size_t threads = request.at("threads");
   auto& scorer = scorers_[kernel + "/" + isa + "/" + std::to_string(threads)];
-  if (scorer == nullptr) scorer = MakeScorer(model_, kernel, IsaOf(request), threads);
+  if (scorer == nullptr) {
+    scorer = std::make_unique<BenchScorer>(model_, kernel, rows_.cols, IsaOf(request), threads);
+  }
   return *scorer;
 }
 
 Json Commands::Score(const Json& request) {
-  Scorer& scorer = ScorerFor(request);
+  BenchScorer& scorer = ScorerFor(request);
   const size_t count = std::min<size_t>(request.value("count", rows_.count()), rows_.count());
   std::vector<float> out(count * scorer.outputs());
   const int64_t target = scorer.Score({rows_.values.data(), count, rows_.cols}, request.value("batch", count), 1, out);
@@ -116,7 +120,7 @@ Json Commands::Reference(const Json& request) {
 }
 
 Json Commands::Time(const Json& request) {
-  Scorer& scorer = ScorerFor(request);
+  BenchScorer& scorer = ScorerFor(request);
   const size_t wanted = request.value("count", rows_.count()), count = std::min(wanted, rows_.count());
   const size_t passes = request.value("passes", size_t{1}) * std::max<size_t>(1, wanted / count);
   out_.resize(count * scorer.outputs());
@@ -128,7 +132,7 @@ Json Commands::Time(const Json& request) {
 }
 
 Json Commands::Latency(const Json& request) {
-  Scorer& scorer = ScorerFor(request);
+  BenchScorer& scorer = ScorerFor(request);
   const size_t calls = request.at("calls");
   std::vector<double> micros(calls);
   out_.resize(scorer.outputs());

@@ -35,11 +35,11 @@ class Commands {
   nlohmann::json Reference(const nlohmann::json& request);
   nlohmann::json Time(const nlohmann::json& request);
   nlohmann::json Latency(const nlohmann::json& request);
-  Scorer& ScorerFor(const nlohmann::json& request);
+  BenchScorer& ScorerFor(const nlohmann::json& request);
 
   Model model_;
   Rows rows_;
-  std::map<std::string, std::unique_ptr<Scorer>> scorers_;  ///< By kernel, instruction set and threads.
+  std::map<std::string, std::unique_ptr<BenchScorer>> scorers_;  ///< By kernel, instruction set and threads.
   std::vector<float> out_;
 };
 

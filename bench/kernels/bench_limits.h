@@ -13,9 +13,10 @@ namespace driftseal::kernels::bench {
 
 /// One kind of work that a thread repeats. `work` is in the unit of `name`.
 struct Limit {
-  std::string_view name;  ///< "fma", "gather", "load_l1", "load_l2", "select", "compare_bytes", "copy"
-  std::string_view unit;  ///< What is counted: "FMA" (one multiply and add of float32), "float", "byte", "bit"
-  size_t buffer_bytes;    ///< Of each of the two buffers that a thread works on; 0 for work in registers.
+  std::string_view name;  ///< "fma", "gather", "load_l1", "load_l2", "select", "byte_dot", "copy"
+  std::string_view
+      unit;             ///< What is counted: "FMA" (one multiply and add of float32), "float", "byte", "bit", "product"
+  size_t buffer_bytes;  ///< Of each of the two buffers that a thread works on; 0 for work in registers.
   /// Does the work `rounds` times on buffers of `buffer_bytes`, and stores the amount done. Returns the target it was
   /// compiled for.
   int64_t (*run)(size_t rounds, float* from, float* to, double* work);

@@ -117,6 +117,64 @@ int64_t Select(size_t rounds, float* from, float* to, double* work) {
   return HWY_TARGET;
 }
 
+// Products of bytes, summed into wider lanes: AVX-512 VNNI takes four to a lane, the others two with an addition.
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
+__attribute__((target("avx512f,avx512bw,avx512vnni"))) void DotVnni(size_t steps, const float* from, float* to) {
+  const __m512i a = _mm512_loadu_si512(from), b = _mm512_loadu_si512(from + 16);
+  __m512i sums[kInFlight];
+  for (__m512i& sum : sums) sum = a;
+  for (size_t step = 0; step < steps; ++step) {
+    for (__m512i& sum : sums) sum = _mm512_dpbusd_epi32(sum, a, b);
+  }
+  for (size_t i = 1; i < kInFlight; ++i) sums[0] = _mm512_xor_si512(sums[0], sums[i]);
+  _mm512_storeu_si512(to, sums[0]);
+}
+#endif
+
+#if HWY_TARGET == HWY_SCALAR
+int64_t ByteDot(size_t rounds, float*, float*, double* work) {  // No such instruction.
+  *work = static_cast<double>(rounds);
+  return HWY_TARGET;
+}
+#else
+template <class V16>
+HWY_INLINE V16 PairProducts(V16 a, V16 b) {
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
+  return V16{_mm512_maddubs_epi16(a.raw, b.raw)};
+#elif HWY_TARGET == HWY_AVX2
+  return V16{_mm256_maddubs_epi16(a.raw, b.raw)};
+#elif HWY_TARGET == HWY_SSE4 || HWY_TARGET == HWY_SSSE3
+  return V16{_mm_maddubs_epi16(a.raw, b.raw)};
+#else
+  return hn::Mul(a, b);
+#endif
+}
+
+int64_t ByteDot(size_t rounds, float* from, float* to, double* work) {
+  const hn::Repartition<int16_t, D> d;
+  const size_t steps = rounds * kInner;
+  *work = static_cast<double>(steps * kInFlight * hn::Lanes(d) * 2);
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
+  if (__builtin_cpu_supports("avx512vnni")) {
+    DotVnni(steps, from, to);
+    return HWY_TARGET;
+  }
+#endif
+  const auto* data = reinterpret_cast<const int16_t*>(from);
+  const auto a = hn::Load(d, data);
+  auto b = hn::Load(d, data + hn::Lanes(d));
+  hn::Vec<decltype(d)> sums[kInFlight];
+  for (auto& sum : sums) sum = hn::Zero(d);
+  for (size_t step = 0; step < steps; ++step) {
+    for (auto& sum : sums) sum = hn::Add(sum, PairProducts(a, b));
+    asm volatile("" : "+m"(b));  // The products are not known from the step before.
+  }
+  for (size_t i = 1; i < kInFlight; ++i) sums[0] = hn::Xor(sums[0], sums[i]);
+  hn::StoreU(sums[0], d, reinterpret_cast<int16_t*>(to));
+  return HWY_TARGET;
+}
+#endif
+
 // From memory to memory, both far beyond the caches, as the C library does it; read and written bytes both count.
 int64_t Copy(size_t rounds, float* from, float* to, double* work) {
   for (size_t round = 0; round < rounds; ++round) {
@@ -127,12 +185,13 @@ int64_t Copy(size_t rounds, float* from, float* to, double* work) {
   return HWY_TARGET;
 }
 
-const std::array<Limit, 6>* Table() {
-  static constexpr std::array<Limit, 6> kLimits = {{{"fma", "FMA", 256, Fma},
+const std::array<Limit, 7>* Table() {
+  static constexpr std::array<Limit, 7> kLimits = {{{"fma", "FMA", 256, Fma},
                                                     {"gather", "float", kTable, Gather},
                                                     {"load_l1", "byte", kTable, LoadAll<kTable>},
                                                     {"load_l2", "byte", kL2, LoadAll<kL2>},
                                                     {"select", "bit", kTable, Select},
+                                                    {"byte_dot", "product", kTable, ByteDot},
                                                     {"copy", "byte", kMemory, Copy}}};
   return &kLimits;
 }

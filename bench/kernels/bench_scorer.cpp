@@ -1,143 +1,142 @@
 #include "bench_scorer.h"
 
 #include <algorithm>
-#include <atomic>
-#include <functional>
+#include <array>
 #include <stdexcept>
-#include <thread>
 
 #include "kernels/tile/tile.h"
 
 namespace driftseal::kernels::bench {
 namespace {
 
-using Run = std::function<int64_t(const tile::Tile&, tile::Workspace, float*)>;
+constexpr std::array<const char*, ensemble::kMembers> kNames = {"autoencoder", "forest", "svm", "mahalanobis",
+                                                                "neighbours"};
 
-// Tiles of one kernel. A thread takes the next tile that nobody has; calls do not overlap.
-class TileScorer : public Scorer {
- public:
-  TileScorer(const device::Isa& isa, size_t threads, size_t workspace, Run run)
-      : fill_(tile::FillTileFor(isa)), workspace_(workspace), run_(std::move(run)), lanes_(threads) {}
-
-  size_t threads() const override { return lanes_.size(); }
-
-  int64_t Score(RowsView<float> rows, size_t batch, size_t passes, std::span<float> out) override {
-    for (Lane& lane : lanes_) lane.Reserve(rows.cols, workspace_);
-    int64_t target = -1;
-    if (lanes_.size() > 1) return ScoreInParallel(rows, passes, out);
-    for (size_t pass = 0; pass < passes; ++pass) {
-      for (size_t first = 0; first < rows.rows; first += batch) {
-        const size_t end = std::min(first + batch, rows.rows);
-        for (size_t at = first; at < end; at += tile::kTileRows) {
-          target = Merge(target, ScoreTile(lanes_[0], rows, at, std::min(at + tile::kTileRows, end), out.data()));
-        }
-      }
-    }
-    return target;
-  }
-
- private:
-  struct Lane {
-    tile::Aligned<float> data, finite;
-    tile::Aligned<std::byte> workspace;
-
-    void Reserve(size_t cols, size_t bytes) {
-      if (data.size() == tile::DataSize(tile::kTileRows, cols)) return;
-      data = tile::Aligned<float>(tile::DataSize(tile::kTileRows, cols));
-      finite = tile::Aligned<float>(tile::FiniteSize(tile::kTileRows));
-      workspace = tile::Aligned<std::byte>(bytes);
-    }
-  };
-
-  static int64_t Merge(int64_t target, int64_t ran) { return target == -1 || target == ran ? ran : 0; }
-
-  int64_t ScoreTile(Lane& lane, RowsView<float> rows, size_t first, size_t end, float* out) const {
-    const tile::Tile tile = fill_({rows.row(first), end - first, rows.cols}, lane.data.data(), lane.finite.data());
-    return run_(tile, tile::Workspace(lane.workspace.data(), lane.workspace.size()), out + first);
-  }
-
-  // All passes as one range of tiles, so that starting the threads costs nothing that counts.
-  int64_t ScoreInParallel(RowsView<float> rows, size_t passes, std::span<float> out) {
-    const size_t tiles = (rows.rows + tile::kTileRows - 1) / tile::kTileRows;
-    std::atomic<size_t> next = 0;
-    std::vector<int64_t> targets(lanes_.size(), -1);
-    const auto work = [&](size_t t) {
-      for (size_t i = next++; i < tiles * passes; i = next++) {
-        const size_t first = i % tiles * tile::kTileRows;
-        const size_t end = std::min(first + tile::kTileRows, rows.rows);
-        targets[t] = Merge(targets[t], ScoreTile(lanes_[t], rows, first, end, out.data()));
-      }
-    };
-    {
-      std::vector<std::jthread> others;
-      for (size_t t = 1; t < lanes_.size(); ++t) others.emplace_back(work, t);
-      work(0);
-    }
-    int64_t target = -1;
-    for (int64_t ran : targets) target = ran == -1 ? target : Merge(target, ran);
-    return target;
-  }
-
-  tile::FillTile fill_;
-  size_t workspace_;
-  Run run_;
-  std::vector<Lane> lanes_;
-};
-
-template <class Packed, class Kernel>
-std::unique_ptr<Scorer> OfPacked(Packed&& packed, Kernel kernel, const device::Isa& isa, size_t threads) {
-  const auto shared = std::make_shared<const std::decay_t<Packed>>(std::forward<Packed>(packed));
-  return std::make_unique<TileScorer>(
-      isa, threads, WorkspaceSize(*shared),
-      [shared, kernel](const auto& tile, auto workspace, float* out) { return kernel(*shared, tile, workspace, out); });
+template <class Part>
+const Part* Address(const std::optional<Part>& part) {
+  return part ? &*part : nullptr;
 }
 
-template <class Member>
-const Member& Need(const std::optional<Member>& member, const std::string& kernel) {
-  if (!member) throw std::runtime_error("the model has no member for " + kernel);
-  return *member;
+ensemble::Members All(const Model& model) {
+  return {Address(model.autoencoder), Address(model.forest), Address(model.svm), Address(model.mahalanobis),
+          Address(model.neighbours)};
 }
 
-std::unique_ptr<Scorer> TransposeOnly(const device::Isa& isa, size_t threads) {
-  const int64_t target = isa.target;
-  return std::make_unique<TileScorer>(isa, threads, 0, [target](const tile::Tile& tile, auto, float* out) {
-    std::copy_n(tile.data, std::min(tile.rows, tile.rows * tile.cols), out);
-    return target;
-  });
+// The members that `kernel` names, in the ensemble's order.
+std::vector<ensemble::Member> Named(const Model& model, const std::string& kernel) {
+  const ensemble::Members all = All(model);
+  const std::array<bool, ensemble::kMembers> there = {all.autoencoder != nullptr, all.forest != nullptr,
+                                                      all.svm != nullptr, all.mahalanobis != nullptr,
+                                                      all.neighbours != nullptr};
+  std::vector<ensemble::Member> members;
+  if (kernel == "transpose") return members;
+  for (size_t m = 0; m < ensemble::kMembers; ++m) {
+    if (there[m] && (kernel == "ensemble" || kernel == kNames[m])) members.push_back(static_cast<ensemble::Member>(m));
+  }
+  if (members.empty()) throw std::runtime_error("the model has no member for kernel " + kernel);
+  return members;
+}
+
+ensemble::Packed Pack(const Model& model, const std::vector<ensemble::Member>& members, size_t cols) {
+  const ensemble::Members all = All(model);
+  ensemble::Members wanted;
+  for (ensemble::Member member : members) {
+    if (member == ensemble::kAutoencoder) wanted.autoencoder = all.autoencoder;
+    if (member == ensemble::kForest) wanted.forest = all.forest;
+    if (member == ensemble::kSvm) wanted.svm = all.svm;
+    if (member == ensemble::kMahalanobis) wanted.mahalanobis = all.mahalanobis;
+    if (member == ensemble::kNeighbours) wanted.neighbours = all.neighbours;
+  }
+  return ensemble::Pack(wanted, cols);
 }
 
 }  // namespace
 
-std::unique_ptr<Scorer> MakeScorer(const Model& model, const std::string& kernel, const device::Isa& isa,
-                                   size_t threads) {
-  if (kernel == "transpose") return TransposeOnly(isa, threads);
-  if (kernel == "forest") {
-    return OfPacked(forest::Pack(Need(model.forest, kernel)), forest::SimdKernel(isa), isa, threads);
+BenchScorer::BenchScorer(const Model& model, const std::string& kernel, size_t cols, const device::Isa& isa,
+                         size_t threads)
+    : members_(Named(model, kernel)),
+      packed_(Pack(model, members_, cols)),
+      scorer_(isa, threads),
+      data_(tile::DataSize(tile::kTileRows, cols)),
+      finite_(tile::FiniteSize(tile::kTileRows)) {
+  if (scorer_.threads() != threads) throw std::runtime_error("the system gave fewer threads than asked for");
+}
+
+int64_t BenchScorer::Score(RowsView<float> rows, size_t batch, size_t passes, std::span<float> out) {
+  if (batch == 0) throw std::runtime_error("a batch has at least one row");
+  int64_t target = -1;
+  for (size_t pass = 0; pass < passes; ++pass) {
+    for (size_t first = 0; first < rows.rows; first += batch) {
+      ensemble::Group group{&packed_, {rows.row(first), std::min(batch, rows.rows - first), rows.cols}, {}};
+      for (size_t i = 0; i < members_.size(); ++i) group.out[members_[i]] = out.data() + i * rows.rows + first;
+      const int64_t ran = members_.empty() ? Transpose(group.rows) : scorer_.Score(group);
+      target = target == -1 || target == ran ? ran : 0;
+    }
   }
-  if (kernel == "svm") return OfPacked(svm::Pack(Need(model.svm, kernel)), svm::SimdKernel(isa), isa, threads);
-  throw std::runtime_error("there is no kernel " + kernel);
+  return target;
+}
+
+int64_t BenchScorer::Transpose(RowsView<float> rows) {
+  const tile::FillTile fill = tile::FillTileFor(scorer_.isa());
+  for (size_t first = 0; first < rows.rows; first += tile::kTileRows) {
+    const size_t count = std::min(tile::kTileRows, rows.rows - first);
+    fill({rows.row(first), count, rows.cols}, data_.data(), finite_.data());
+  }
+  return scorer_.isa().target;
 }
 
 std::vector<double> ScoreByReference(const Model& model, const std::string& kernel, RowsView<float> rows) {
-  std::vector<double> out(rows.rows), scratch;
+  const std::vector<ensemble::Member> members = Named(model, kernel);
+  if (members.size() != 1) throw std::runtime_error("the reference scores one member at a time, not " + kernel);
+  const ensemble::Members all = All(model);
+  std::vector<double> out(rows.rows), scratch(ensemble::ScratchSize(all));
   const std::vector<double> wide(rows.data, rows.data + rows.rows * rows.cols);
   const RowsView<double> doubles{wide.data(), rows.rows, rows.cols};
-  if (kernel == "forest") {
-    forest::ScoreReference(Need(model.forest, kernel), rows, out);
-  } else if (kernel == "svm") {
-    svm::ScoreReference(Need(model.svm, kernel), doubles, out);
-  } else if (kernel == "autoencoder") {
-    scratch.resize(autoencoder::ScratchSize(Need(model.autoencoder, kernel)));
-    autoencoder::ScoreReference(*model.autoencoder, doubles, scratch, out);
-  } else if (kernel == "mahalanobis") {
-    mahalanobis::ScoreReference(Need(model.mahalanobis, kernel), doubles, out);
-  } else if (kernel == "neighbours") {
-    scratch.resize(neighbours::ScratchSize(Need(model.neighbours, kernel)));
-    neighbours::ScoreReference(*model.neighbours, doubles, scratch, out);
-  } else {
-    throw std::runtime_error("there is no reference for " + kernel);
+  switch (members[0]) {
+    case ensemble::kAutoencoder:
+      autoencoder::ScoreReference(*all.autoencoder, doubles, scratch, out);
+      break;
+    case ensemble::kForest:
+      forest::ScoreReference(*all.forest, rows, out);
+      break;
+    case ensemble::kSvm:
+      svm::ScoreReference(*all.svm, doubles, out);
+      break;
+    case ensemble::kMahalanobis:
+      mahalanobis::ScoreReference(*all.mahalanobis, doubles, out);
+      break;
+    case ensemble::kNeighbours:
+      neighbours::ScoreReference(*all.neighbours, doubles, scratch, out);
+      break;
   }
   return out;
+}
+
+std::map<std::string, double> WorkPerRow(const Model& model, const std::string& kernel, size_t cols) {
+  const auto columns = static_cast<double>(cols);
+  std::map<std::string, double> work;
+  if (kernel == "transpose") return {{"load_l2", 4 * columns}};
+  for (ensemble::Member member : Named(model, kernel)) {
+    if (member == ensemble::kSvm) work["fma"] += static_cast<double>(model.svm->alpha.size()) * columns;
+    if (member == ensemble::kMahalanobis) {  // in double: half as many lanes
+      work["fma"] += 2 * static_cast<double>(model.mahalanobis->weights.size()) * columns;
+    }
+    if (member == ensemble::kAutoencoder) {
+      for (const auto& layer : model.autoencoder->layers) work["fma"] += static_cast<double>(layer.weights.size());
+    }
+    if (member == ensemble::kNeighbours) {
+      const bool bytes = neighbours::Pack(*model.neighbours).levels;
+      work[bytes ? "byte_dot" : "fma"] += static_cast<double>(model.neighbours->rows()) * columns;
+    }
+    if (member == ensemble::kForest) {
+      const forest::Packed packed = forest::Pack(*model.forest);
+      if (!packed.bit_sliced) continue;
+      const auto ops = static_cast<double>(packed.ops.size());
+      work["select"] += ops;           // one bit a row and operation
+      work["load_l1"] += 3 * ops / 8;  // test, one, zero: 512 rows' bits of each
+    }
+  }
+  return work;
 }
 
 }  // namespace driftseal::kernels::bench

@@ -1,27 +1,32 @@
 """How far a score may be from the double reference before the benchmark refuses to time what made it."""
 import numpy as np
 
-# Each kernel's own promise, from its header.
-FOREST = 2e-6
-RELATIVE = 1e-5
-# Peers compute in float32 without care for cancellation, and ONNX Runtime sums paths in float32: what is told apart here
-# is a wrong model, not a rounding.
-PEER_FACTOR = 300
+# A peer may compute in float32 without care for cancellation; what is told apart is a wrong model, not a rounding. Its
+# bound is that of our kernel times this, and of Mahalanobis that of a float32 sum.
+PEER_FACTOR = {"forest": 100, "svm": 10, "autoencoder": 100, "neighbours": 1e4}
 
 
-def weight(model):
-    svm = model.members["svm"]
-    return np.abs(svm.dual_coef_).sum()
-
-
-def ours(member, model, reference):
-    """The largest allowed |score − reference| a row."""
+def ours(member, model, rows, reference):
+    """The largest |score − reference| that the member's header in kernels/ allows, a row each."""
+    estimator = model.members[member]
     if member == "forest":
-        return FOREST * reference
+        return 2e-6 * reference
     if member == "svm":
-        return np.full_like(reference, RELATIVE * weight(model))
-    return RELATIVE * (1 + np.abs(reference))
+        return np.full_like(reference, 1e-5 * np.abs(estimator.dual_coef_).sum())
+    if member == "autoencoder":
+        return 1e-5 * (reference + np.mean(rows.astype(np.float64) ** 2, axis=1))
+    if member == "mahalanobis":
+        return 6e-8 * reference + 1e-12 * terms(estimator, rows)
+    return 1e-6 * reference + 6e-8 * np.linalg.norm(estimator._fit_X.astype(np.float64), axis=1).max()
 
 
-def peer(member, model, reference):
-    return PEER_FACTOR * ours(member, model, reference)
+def terms(estimator, rows):
+    """Twice c‖x − m‖², c the largest eigenvalue of the precision: no less than the terms that cancel."""
+    squared = ((rows.astype(np.float64) - estimator.location_) ** 2).sum(axis=1)
+    return 2 * squared / np.linalg.eigvalsh(estimator.covariance_.astype(np.float64)).min()
+
+
+def peer(member, model, rows, reference):
+    if member == "mahalanobis":
+        return 1e-5 * terms(model.members[member], rows)
+    return PEER_FACTOR[member] * ours(member, model, rows, reference)

@@ -3,13 +3,9 @@ import math, os, statistics, sys, time
 
 import numpy as np
 
-import bounds, peers, process
+import bounds, models, peers, process
 
 MEMBERS = tuple(name for name, _ in peers.MEMBERS)  # in the order of kernels/ensemble/ensemble.h
-
-
-def note(text):
-    print(text, file=sys.stderr, flush=True)
 
 
 def median(runs, key):
@@ -33,7 +29,7 @@ class Side:
         if with_peers:
             self.peers = self.peers or process.peers(self.threads, self.settings.directory)
             self.peers.ask("load", estimators=str(model.path / "estimators.joblib"), rows=str(rows))
-        self.references = {}
+        self.rows, self.references = models.read_rows(rows), {}
 
     def close(self):
         for side in (self.ours, self.peers):
@@ -60,7 +56,7 @@ class Side:
         worst = 0.0
         members = MEMBERS if kernel == "ensemble" else (kernel,)
         for member, got, expected in zip(members, scores.reshape(reference.shape), reference):
-            share = np.abs(got - expected) / bound(member, self.model, expected)
+            share = np.abs(got - expected) / bound(member, self.model, self.rows[:expected.size], expected)
             row = int(np.argmax(np.where(np.isnan(share), np.inf, share)))
             if not share[row] <= 1:
                 raise process.BenchError(
@@ -140,4 +136,11 @@ class Stopwatch:
         self.start = time.monotonic()
 
     def __call__(self, text):
-        note(f"[{time.monotonic() - self.start:5.0f} s] {text}")
+        """Says what begins; returns the seconds since the start."""
+        seconds = time.monotonic() - self.start
+        print(f"[{seconds:5.0f} s] {text}", file=sys.stderr, flush=True)
+        return seconds
+
+
+def middle(answers, keys):
+    return {key: statistics.median(answer[key] for answer in answers) for key in keys}

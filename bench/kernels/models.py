@@ -76,7 +76,7 @@ def fit(member, rows, trees, vectors):
     if member == "svm":
         return fit_svm(rows, vectors)
     if member == "autoencoder":
-        return MLPRegressor(HIDDEN, max_iter=40, random_state=1, tol=0).fit(rows, rows)
+        return MLPRegressor(hidden_layer_sizes=HIDDEN, max_iter=40, random_state=1, tol=0).fit(rows, rows)
     if member == "mahalanobis":
         return LedoitWolf().fit(rows)
     return NearestNeighbors(n_neighbors=NEIGHBOURS).fit(rows)

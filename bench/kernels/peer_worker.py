@@ -1,13 +1,14 @@
 """Answers requests about the peers, one JSON object a line, as driftseal-kernel-bench answers them for our kernels.
 
-    {"op": "load", "estimators": FILE, "rows": FILE}                    estimators.joblib is our own (models.py)
+    {"op": "load", "estimators": FILE, "rows": FILE or null}            estimators.joblib is our own (models.py)
+    {"op": "prepare", "kernel": K, "libraries": [L, ...] or null}       converts and compiles what is not in the cache
     {"op": "tune", "kernel": K, "variants": [V, ...], "count": N}       the fastest of the variants and its best batch
     {"op": "score", "kernel": K, "variant": V, "count": N, "batch": B, "output": FILE}
     {"op": "time", "kernel": K, "variant": V, "count": N, "batch": B, "passes": N}
 
 The threads of the libraries are set from outside (process.py): most read the environment when they are imported.
 """
-import json, os, sys, time, traceback
+import concurrent.futures, json, multiprocessing, os, sys, time, traceback
 
 import joblib
 import numpy as np
@@ -18,12 +19,25 @@ THREADS = int(os.environ["DRIFTSEAL_BENCH_THREADS"])
 TRIES = 2  # of each batch size; the faster one counts
 
 
+def prepare_files(job):
+    estimators, variant = job
+    getattr(peers, variant).files(joblib.load(estimators))
+
+
 class Worker:
     def load(self, estimators, rows):
         self.file, self.estimators = estimators, joblib.load(estimators)
-        self.rows = models.read_rows(rows)
+        self.rows = models.read_rows(rows) if rows else ()
         self.made, self.prepared = {}, {}
         return {"rows": len(self.rows)}
+
+    def prepare(self, kernel, libraries=None):
+        """What takes a peer minutes and then lies in the cache, on as many cores as this process has."""
+        variants = [v for name in libraries or peers.PEERS[kernel] for v in peers.PEERS[kernel][name]]
+        context = multiprocessing.get_context("spawn")
+        with concurrent.futures.ProcessPoolExecutor(mp_context=context) as pool:
+            list(pool.map(prepare_files, [(self.file, v.__name__) for v in variants if hasattr(v, "files")]))
+        return {}
 
     def peer(self, kernel, variant):
         if variant not in self.made:

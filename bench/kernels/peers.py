@@ -1,10 +1,12 @@
 """The libraries that the kernels are compared with. A peer scores rows in our sense (higher is more anomalous), each at
 the settings that were fastest for it; peer_worker.py tries its batch sizes. Rows are float32, row-major, contiguous."""
-import concurrent.futures, ctypes, hashlib, multiprocessing, os, pathlib
+import concurrent.futures, ctypes, multiprocessing, os, pathlib
 
 import joblib
 import numpy as np
 import sklearn
+
+import models
 
 BATCHES = (1024, 4096, 16384, 65536)
 SMALL_BATCHES = (128, 256, 512, 1024, 2048, 16384)  # where a matrix of kernels should stay in the cache
@@ -131,9 +133,9 @@ class SklearnEnsembleProcesses(Sklearn):
         return np.concatenate(self.pool.starmap(_process_score, parts, chunksize=1), axis=1).ravel()
 
 
-def cached(model_part, options, suffix, make):
+def cached(member, estimator, options, suffix, make):
     """A file made from an estimator, in the cache: make(path) takes up to a minute for a forest."""
-    digest = hashlib.sha256(f"{joblib.hash(model_part)} {options!r}".encode()).hexdigest()[:16]
+    digest = f"{member}-{joblib.hash((models.export({member: estimator}), repr(options)))}"
     path = pathlib.Path(os.environ["DRIFTSEAL_BENCH_CACHE"]) / f"{digest}{suffix}"
     if not path.exists():
         beside = path.with_name(f"{os.getpid()}{suffix}")
@@ -147,6 +149,10 @@ class Onnx(Peer):
 
     output = "scores"
 
+    @classmethod
+    def files(cls, model):
+        return cached(cls.member, model[cls.member], ONNX_OPSETS, ".onnx", lambda path: cls.convert(model[cls.member], path))
+
     def __init__(self, model, threads):
         super().__init__(model, threads)
         import onnxruntime
@@ -154,14 +160,13 @@ class Onnx(Peer):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = 3
-        path = cached(model[self.member], ONNX_OPSETS, ".onnx", self.convert)
-        self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self.session = onnxruntime.InferenceSession(self.files(model), options, providers=["CPUExecutionProvider"])
 
-    def convert(self, path):
+    @staticmethod
+    def convert(estimator, path):
         import skl2onnx
         from skl2onnx.common.data_types import FloatTensorType
 
-        estimator = self.model[self.member]
         rows = FloatTensorType([None, estimator.n_features_in_])
         path.write_bytes(skl2onnx.to_onnx(
             estimator, initial_types=[("rows", rows)], target_opset=ONNX_OPSETS).SerializeToString())
@@ -200,14 +205,18 @@ class Tl2cgenForest(Peer):
         super().__init__(model, threads)
         import tl2cgen
 
-        library = cached(model["forest"], self.options, ".so", self.compile)
-        self.tl2cgen, self.predictor = tl2cgen, tl2cgen.Predictor(library, nthread=threads)
+        self.tl2cgen, self.predictor = tl2cgen, tl2cgen.Predictor(self.files(model), nthread=threads)
 
-    def compile(self, path):
+    @classmethod
+    def files(cls, model):
+        return cached("forest", model["forest"], cls.options, ".so", lambda path: cls.compile(model["forest"], path))
+
+    @classmethod
+    def compile(cls, estimator, path):
         import tl2cgen, treelite
 
-        tl2cgen.export_lib(treelite.sklearn.import_model(self.model["forest"]), toolchain="gcc", libpath=path,
-                           params=self.options, options=["-O3", "-march=native"])
+        tl2cgen.export_lib(treelite.sklearn.import_model(estimator), toolchain="gcc", libpath=path,
+                           params=cls.options, options=["-O3", "-march=native"])
 
     def prepare(self, rows):
         return self.tl2cgen.DMatrix(rows, dtype="float32")
