@@ -7,6 +7,7 @@
 #define DRIFTSEAL_KERNELS_NEIGHBOURS_FILTER_INL_H_
 #endif
 
+#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 #include <algorithm>
@@ -89,20 +90,76 @@ HWY_INLINE void TwoVectors(const uint8_t* HWY_RESTRICT grid, const int32_t* HWY_
 }
 
 template <size_t J>
-void GridValuesOf(const Packed& model, const GridQueries& queries, int16_t* values, int16_t* maxima) {
+void GridValuesOf(const Packed& model, const GridQueries& queries, const GridResults& results) {
   const D16 d;
-  const size_t lanes = hn::Lanes(d), quads = (model.cols + 3) / 4, padded = tile::RoundUp(model.regular, kBlockRows);
-  for (size_t i = 0; i < J * kMaxima; i += lanes) hn::Store(hn::Set(d, -32768), d, maxima + i);
-  for (size_t i = 0; i < padded; i += lanes) {
+  const size_t lanes = hn::Lanes(d), quads = (model.cols + 3) / 4, places = GridPlaces(model.regular);
+  for (size_t i = 0; i < places; i += lanes) {
     const uint8_t* grid = model.grid.data() + (i / kGridRows * quads * kGridRows + i % kGridRows) * 4;
     V16 value[J];
     TwoVectors<J>(grid, model.grid_norms.data() + i, queries, quads, value);
     for (size_t j = 0; j < J; ++j) {
-      hn::Store(value[j], d, values + j * padded + i);
-      int16_t* largest = maxima + j * kMaxima + i % kMaxima;
-      hn::Store(hn::Max(hn::Load(d, largest), value[j]), d, largest);
+      hn::Store(value[j], d, results.values + j * results.stride + i);
+      int16_t* largest = results.groups + j * results.stride + i / kGroup * kMaxima + i % kMaxima;
+      hn::Store(i % kGroup < kMaxima ? value[j] : hn::Max(hn::Load(d, largest), value[j]), d, largest);
     }
   }
+}
+
+// The largest value at each place modulo kMaxima, from those of the groups.
+HWY_INLINE void MaximaOfGroups(const int16_t* HWY_RESTRICT groups, size_t places, int16_t* HWY_RESTRICT maxima) {
+  const D16 d;
+  for (size_t i = 0; i < kMaxima; i += hn::Lanes(d)) {
+    auto largest = hn::Load(d, groups + i);
+    for (size_t g = kMaxima; g < places / kGroup * kMaxima; g += kMaxima) {
+      largest = hn::Max(largest, hn::Load(d, groups + g + i));
+    }
+    hn::Store(largest, d, maxima + i);
+  }
+}
+
+// Regular reference rows whose value is at least `threshold`; returns how many. No branch depends on where they are:
+// some 20 mispredictions would cost as much as a third of all inner products. `hits` has room for places/4 + 1.
+HWY_INLINE size_t FindRows(const Packed& model, const GridResults& results, int threshold, uint32_t* HWY_RESTRICT hits,
+                           uint32_t* HWY_RESTRICT rows) {
+  const int16_t* HWY_RESTRICT values = results.values;
+  const int16_t* HWY_RESTRICT groups = results.groups;
+  const float* exact = model.exact.data();
+  const size_t regular = model.regular, stride = model.stride;
+  const D16 d;
+  const size_t lanes = hn::Lanes(d), entries = GridPlaces(regular) / kGroup * kMaxima;
+  const auto least = hn::Set(d, static_cast<int16_t>(threshold));
+  size_t found = 0, count = 0;
+  for (size_t i = 0; i < entries; i += kMaxima) {
+    uint64_t bits = 0;
+    for (size_t n = 0; n < kMaxima; n += lanes) {
+      uint64_t some = 0;
+      hn::StoreMaskBits(d, hn::Not(hn::Lt(hn::Load(d, groups + i + n), least)), reinterpret_cast<uint8_t*>(&some));
+      bits |= some << n;
+    }
+    const auto add_first = [&] {
+      hits[found] = static_cast<uint32_t>(i + hwy::Num0BitsBelowLS1Bit_Nonzero64(bits | uint64_t{1} << 63));
+      found += bits != 0 ? 1 : 0;
+      bits &= bits - 1;
+    };
+    add_first();
+    while (bits != 0) add_first();  // seldom
+  }
+  for (size_t h = 0; h < found; ++h) {
+    const uint32_t first = hits[h] / kMaxima * kGroup + hits[h] % kMaxima;
+    for (uint32_t place = first; place < first + kGroup; place += kMaxima) {
+      rows[count] = place;
+      count += values[place] >= threshold ? 1 : 0;
+    }
+  }
+  size_t kept = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const size_t row = PlaceRow(rows[i], lanes);
+    hwy::Prefetch(exact + row * stride);
+    hwy::Prefetch(exact + row * stride + 16);
+    rows[kept] = static_cast<uint32_t>(row);
+    kept += row < regular ? 1 : 0;
+  }
+  return kept;
 }
 
 HWY_INLINE GridValues GridValuesFor(size_t queries, bool vnni) {
@@ -160,42 +217,19 @@ HWY_INLINE T KthValue(const Packed& model, const T* values, size_t count, const 
   return KthLargest(scratch, count, model.k);
 }
 
-// Of 64 values: a bit for each that is not below `threshold`.
-template <class T>
-HWY_INLINE uint64_t AtLeast(const T* HWY_RESTRICT values, T threshold) {
-  const hn::CappedTag<T, kMaxima> d;
-  const auto least = hn::Set(d, threshold);
+// Places whose value is not below `threshold`; returns how many.
+HWY_INLINE size_t FindPlaces(const float* HWY_RESTRICT values, size_t padded, float threshold,
+                             uint32_t* HWY_RESTRICT places) {
+  const D d;
   const size_t lanes = hn::Lanes(d);
-  uint64_t bits = 0;
-  for (size_t i = 0; i < kBlockRows; i += lanes) {
-    uint64_t some = 0;
-    hn::StoreMaskBits(d, hn::Not(hn::Lt(hn::Load(d, values + i), least)), reinterpret_cast<uint8_t*>(&some));
-    bits |= some << i;
-  }
-  return bits;
-}
-
-// Places whose value is not below `threshold`, a few of thousands; returns how many. The loops' branches do not depend
-// on where they are: some 20 mispredictions would cost as much as a third of all inner products.
-template <class T>
-HWY_INLINE size_t FindCandidates(const T* HWY_RESTRICT values, size_t padded, T threshold,
-                                 uint32_t* HWY_RESTRICT places, uint32_t* HWY_RESTRICT blocks) {
-  const hn::CappedTag<T, kMaxima> d;
-  const size_t lanes = hn::Lanes(d);
-  const auto least = hn::Set(d, threshold);
-  size_t hits = 0, count = 0;
-  for (size_t block = 0; block < padded; block += kBlockRows) {
-    auto best = hn::Load(d, values + block);
-    for (size_t i = lanes; i < kBlockRows; i += lanes) best = hn::Max(best, hn::Load(d, values + block + i));
-    blocks[hits] = static_cast<uint32_t>(block);
-    hits += hn::AllTrue(d, hn::Lt(best, least)) ? 0 : 1;
-  }
-  for (size_t hit = 0; hit < hits; ++hit) {
-    uint64_t bits = AtLeast(values + blocks[hit], threshold);
-    do {
-      places[count++] = blocks[hit] + static_cast<uint32_t>(hwy::Num0BitsBelowLS1Bit_Nonzero64(bits));
-      bits &= bits - 1;
-    } while (bits != 0);
+  const V least = hn::Set(d, threshold);
+  size_t count = 0;
+  for (size_t i = 0; i < padded; i += lanes) {
+    uint64_t bits = 0;
+    hn::StoreMaskBits(d, hn::Not(hn::Lt(hn::Load(d, values + i), least)), reinterpret_cast<uint8_t*>(&bits));
+    for (; bits != 0; bits &= bits - 1) {
+      places[count++] = static_cast<uint32_t>(i + hwy::Num0BitsBelowLS1Bit_Nonzero64(bits));
+    }
   }
   return count;
 }

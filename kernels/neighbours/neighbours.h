@@ -40,10 +40,11 @@ void ScoreReference(const Neighbours& model, RowsView<double> rows, std::span<do
 ///
 /// Row x and reference row s become points x°, s° of a grid of unit u around the mean of the reference rows, in signed
 /// bytes; e_x = ‖x − x°‖ is known, and ‖s − s°‖ <= E. By the triangle inequality |‖x − s‖ − ‖x° − s°‖| <= e_x + E =: ε.
-/// If k grid distances are <= t, the k-th nearest is at most t + ε away, and every reference row that near has a grid
-/// distance <= t + 2ε. ‖x° − s°‖² is an integer: it is got exactly, in 16 bits, 64 products an instruction.
-/// Where bytes are too coarse (many columns, heavy tails, rows far outside) the filter is the inner product in float32,
-/// with its rounding (Higham 2002, "Accuracy and Stability of Numerical Algorithms", section 3.1) in the place of ε.
+/// The k rows whose grid distances are least are first: the k-th nearest row is at most as far away as the furthest of
+/// them truly is, T. Every reference row within T has a grid distance <= T + ε, and those are refined. ‖x° − s°‖² is an
+/// integer: it is got exactly, in 16 bits, 64 products an instruction. Where bytes are too coarse (many columns, heavy
+/// tails, rows far outside) the filter is the inner product in float32, with its rounding (Higham 2002, "Accuracy and
+/// Stability of Numerical Algorithms", section 3.1) in the place of ε.
 ///
 /// Immutable; about 9 bytes a value of Neighbours::reference.
 struct Packed {
@@ -85,6 +86,8 @@ size_t WorkspaceSize(const Packed& model);
 /// Returns the Highway target it was compiled for, which proves the variant that ran.
 using TileKernel = int64_t (*)(const Packed& model, const tile::Tile& tile, tile::Workspace workspace, float* out);
 TileKernel SimdKernel(const device::Isa& isa);
+/// The same without instructions that Highway does not know of (AVX-512 VNNI): what an older processor runs.
+TileKernel PlainSimdKernel(const device::Isa& isa);
 
 }  // namespace driftseal::kernels::neighbours
 

@@ -115,8 +115,8 @@ void PackGrid(const Reference& reference, const std::vector<Row>& order, Packed&
   }
   if (!(unit > 1e-30 && unit < 1e18)) return;
   packed.inverse_unit = static_cast<float>(1 / (unit * (1 + 1e-6)));  // rounded, it must not reach beyond kLevels
-  packed.grid = tile::Aligned<uint8_t>(tile::DataSize(packed.regular, (packed.cols + 3) / 4) * 4);
-  packed.grid_norms = tile::Aligned<int32_t>(tile::RoundUp(packed.regular, tile::kBlockRows));
+  packed.grid = tile::Aligned<uint8_t>(GridPlaces(packed.regular) * ((packed.cols + 3) / 4) * 4);
+  packed.grid_norms = tile::Aligned<int32_t>(GridPlaces(packed.regular));
   packed.largest_row_level = kFarthest;
   double error = 0;
   for (size_t i = 0; i < packed.regular; ++i) {
@@ -184,12 +184,11 @@ Packed Pack(const Neighbours& model) {
 
 // In the order in which simd.cpp takes them.
 size_t WorkspaceSize(const Packed& model) {
-  const size_t padded = tile::RoundUp(model.rows, tile::kBlockRows);
+  const size_t padded = tile::RoundUp(model.rows, kGroup), stride = GridStride(model.rows);
   return tile::Bytes<float>(model.cols * tile::kBlockRows) +
-         tile::Bytes<int32_t>((model.cols + 3) / 4 * tile::kBlockRows) + tile::Bytes<double>(model.stride) +
-         tile::Bytes<float>(padded * kMostQueries) + tile::Bytes<uint32_t>(padded) +
-         tile::Bytes<uint32_t>(padded / tile::kBlockRows + 1) +
-         tile::Bytes<double>(padded + tile::kBlockRows);
+         tile::Bytes<int32_t>((model.cols + 3) / 4 * tile::kBlockRows) + tile::Bytes<double>(model.stride * kMostQueries) +
+         tile::Bytes<float>(padded * kMostQueries) + tile::Bytes<int16_t>(stride * kMostQueries) +
+         tile::Bytes<uint32_t>(stride * kMostQueries) + tile::Bytes<uint32_t>(stride) + tile::Bytes<double>(stride);
 }
 
 }  // namespace driftseal::kernels::neighbours

@@ -15,6 +15,12 @@ inline constexpr size_t kMostQueries = 8;
 /// Largest values kept a query: those of the reference rows at the same place modulo kMaxima. The k-th largest of them
 /// is not above the k-th largest of all values.
 inline constexpr size_t kMaxima = 32;
+/// Places in a group: of those in it at the same place modulo kMaxima the largest value is kept, too.
+inline constexpr size_t kGroup = 128;
+/// Places of the regular reference rows, and the stride of GridResults: with a multiple of 4096 bytes between them,
+/// eight queries' values would fall on the same lines of the first cache.
+constexpr size_t GridPlaces(size_t regular) { return tile::RoundUp(regular, kGroup); }
+constexpr size_t GridStride(size_t regular) { return GridPlaces(regular) + 64; }
 
 /// Reference rows in a block of Packed::grid.
 inline constexpr size_t kGridRows = 32;
@@ -35,9 +41,16 @@ struct GridQueries {
   const int32_t* levels = nullptr;     ///< Columns 4q..4q+3 of query j as bytes at [q·64 + j].
   const int32_t* constants = nullptr;  ///< A query's, twice 16 bits.
 };
-/// Values of J neighbouring queries against every regular reference row, values[j·padded + place], and their kMaxima
-/// maxima. A vector's even places are its first half of reference rows, its odd ones the second (PlaceRow).
-using GridValues = void (*)(const Packed& model, const GridQueries& queries, int16_t* values, int16_t* maxima);
+/// What comes out: values of query j at values[j·stride + place], and the largest of places p, p + 32, p + 64, p + 96 of
+/// group g at groups[j·stride + 32·g + p]. A vector's even places are the first half of its reference rows, the odd ones
+/// the second (PlaceRow).
+struct GridResults {
+  int16_t* values = nullptr;
+  int16_t* groups = nullptr;
+  size_t stride = 0;
+};
+/// Values of J neighbouring queries against every regular reference row.
+using GridValues = void (*)(const Packed& model, const GridQueries& queries, const GridResults& results);
 
 /// The reference row at `place` for vectors of `lanes` 16-bit values.
 constexpr size_t PlaceRow(size_t place, size_t lanes) {

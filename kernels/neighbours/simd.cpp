@@ -30,12 +30,13 @@ struct Queries {
 };
 
 struct Memory {
-  double* x;           // a row in double
+  double* x;           // up to kMostQueries rows in double
   void* values;        // of up to kMostQueries queries
-  uint32_t* places;    // candidates
-  uint32_t* blocks;    // blocks that hold some
+  uint32_t* rows;      // candidates, of up to kMostQueries queries
+  uint32_t* hits;      // groups' entries that hold some
   double* squares;
-  alignas(tile::kAlignment) std::array<int16_t, kMostQueries * kMaxima> grid_maxima;
+  int16_t* groups;     // GridResults::groups
+  alignas(tile::kAlignment) std::array<int16_t, kMaxima> grid_maxima;
   alignas(tile::kAlignment) std::array<float, 4 * kMaxima> product_maxima;
 };
 
@@ -92,18 +93,19 @@ HWY_INLINE void Prepare(const Packed& model, const tile::Tile& tile, size_t b, Q
   }
 }
 
-// The least value of a candidate on the grid, where the k-th largest is `kth`: neighbours.h. In floats, whose rounding
-// is far less than the 1 that is taken off at the end.
-HWY_INLINE int16_t GridThreshold(const Packed& model, const Queries& queries, size_t r, int kth) {
-  // y = (x − c)/u is rounded twice, which shifts it by less than 2^-22·‖y‖.
-  const float error = 1.0001F * std::sqrt(queries.level_error[r]) + 1e-3F + model.level_error;
-  const float nearest = std::sqrt(static_cast<float>(2 * (kTop - kth) + 2));
-  const float reach = nearest + 2 * error;
-  const float least = static_cast<float>(kTop) - 0.5F * reach * reach - 1;
-  return static_cast<int16_t>(std::max(std::floor(least), -32768.0F));
+// ε, in units of the grid. y = (x − c)/u is rounded twice, which shifts it by less than 2^-22·‖y‖.
+HWY_INLINE float GridError(const Packed& model, const Queries& queries, size_t r) {
+  return 1.0001F * std::sqrt(queries.level_error[r]) + 1e-3F + model.level_error;
 }
 
-// The same for x'·s' − ‖s'‖²/2 in float32, unit roundoff v = 2^-24, n columns, R = max ‖s'‖. A value is off by at most
+// The least value of a row that is at most `reach` units away on the grid. In floats, whose rounding is far less than
+// the 1 that is taken off at the end.
+HWY_INLINE int LeastValue(float reach) {
+  const float least = static_cast<float>(kTop) - 0.5F * reach * reach - 1;
+  return static_cast<int>(std::max(std::floor(least), -32768.0F));
+}
+
+// The least value of a candidate where the k-th largest is `kth`, for x'·s' − ‖s'‖²/2 in float32, unit roundoff v = 2^-24, n columns, R = max ‖s'‖. A value is off by at most
 // (n + 2)·v·‖x'‖·R + v·R²; x' and s' are off by v·(‖x'‖ + R) from x and s, which a squared distance of at most
 // (‖x'‖ + R)² feels 4 times over, and so its half twice.
 HWY_INLINE float ProductThreshold(const Packed& model, float squared_norm, float kth) {
@@ -147,43 +149,90 @@ HWY_INLINE double ScoreOfFew(double* squares, size_t n, size_t k, Distance dista
   return (hn::GetLane(hn::SumOfLanes(d, sum)) - (surplus > 0 ? surplus * last : 0)) / static_cast<double>(k);
 }
 
-// The score of row r of a block from its candidates in memory.places.
-HWY_INLINE float Refine(const Packed& model, const float* block, size_t r, size_t count, Memory& memory) {
-  constexpr size_t kFew = 64;
-  for (size_t c = 0; c < model.cols; ++c) memory.x[c] = block[c * kBlockRows + r];
+// The squared distances of a row to its candidates.
+HWY_INLINE void SquareAll(const Packed& model, const double* x, const uint32_t* rows, size_t count, Memory& memory) {
   for (size_t i = 0; i < count; ++i) {
-    memory.squares[i] = SquaredDistance(memory.x, model.exact.data() + memory.places[i] * model.stride, model.stride);
+    memory.squares[i] = SquaredDistance(x, model.exact.data() + rows[i] * model.stride, model.stride);
   }
-  if (count > kFew) return static_cast<float>(ScoreOf(memory.squares, count, model.k, model.distance));
+}
+
+HWY_INLINE double ScoreOfSquares(const Packed& model, size_t count, Distance distance, Memory& memory) {
+  constexpr size_t kFew = 64;
+  if (count > kFew) return ScoreOf(memory.squares, count, model.k, distance);
   std::fill_n(memory.squares + count, 8, std::numeric_limits<double>::infinity());
-  return static_cast<float>(ScoreOfFew(memory.squares, count, model.k, model.distance));
+  return ScoreOfFew(memory.squares, count, model.k, distance);
+}
+
+HWY_INLINE void LoadRow(const Packed& model, const float* block, size_t r, double* x) {
+  for (size_t c = 0; c < model.cols; ++c) x[c] = block[c * kBlockRows + r];
+}
+
+// The score of row r of a block from its candidates in memory.rows.
+HWY_INLINE float Refine(const Packed& model, const float* block, size_t r, size_t count, Memory& memory) {
+  LoadRow(model, block, r, memory.x);
+  SquareAll(model, memory.x, memory.rows, count, memory);
+  return static_cast<float>(ScoreOfSquares(model, count, model.distance, memory));
 }
 
 #if DRIFTSEAL_NEIGHBOURS_GRID
+// One of the rows that are filtered at once.
+struct GridQuery {
+  size_t r = 0;
+  const double* x = nullptr;
+  GridResults results;
+  uint32_t* rows = nullptr;  // candidates
+  size_t count = 0;
+  int least = -32768;        // a candidate's least value
+};
+
+// The k rows or few more that look nearest; none where the values do not tell which.
+HWY_INLINE void FindNearest(const Packed& model, const Queries& queries, GridQuery& query, Memory& memory) {
+  const size_t places = GridPlaces(model.regular);
+  MaximaOfGroups(query.results.groups, places, memory.grid_maxima.data());
+  const int kth = KthValue(model, query.results.values, places, memory.grid_maxima.data(),
+                           reinterpret_cast<int16_t*>(memory.squares));
+  // As far away as what fills up the last block, or further, a value says nothing.
+  const int filling = kTop - static_cast<int>(queries.level_norm[query.r]) / 2 - model.filling_norm;
+  query.count = kth > filling ? FindRows(model, query.results, kth, memory.hits, query.rows) : 0;
+}
+
+// The k nearest are no further away than the k-th of those that look nearest. Its true distance, not the grid's, and an
+// error of one ε, not two, bound all candidates.
+HWY_INLINE void BoundCandidates(const Packed& model, const Queries& queries, GridQuery& query, Memory& memory) {
+  if (query.count == 0) return;
+  SquareAll(model, query.x, query.rows, query.count, memory);
+  const double distance = ScoreOfSquares(model, query.count, Distance::kKth, memory);
+  const auto units = static_cast<float>(distance * model.inverse_unit * (1 + 1e-6));
+  query.least = LeastValue(units + GridError(model, queries, query.r));
+}
+
+HWY_INLINE void FindCandidates(const Packed& model, GridQuery& query, Memory& memory) {
+  query.count = FindRows(model, query.results, query.least, memory.hits, query.rows);
+  for (size_t row = model.regular; row < model.rows; ++row) query.rows[query.count++] = static_cast<uint32_t>(row);
+}
+
+// Step by step for all rows, so that reference rows arrive from memory while other rows' are looked for.
 HWY_INLINE void ScoreByGrid(const Packed& model, const float* block, const Queries& queries, size_t first,
                             size_t rows, bool vnni, Memory& memory, float* out) {
   const size_t at_once = rows == 1 ? 1 : rows <= 4 || !vnni ? 4 : kMostQueries;
-  const size_t padded = tile::RoundUp(model.regular, kBlockRows);
-  int16_t* values = static_cast<int16_t*>(memory.values);
-  GridValuesFor(at_once, vnni)(model, {queries.levels + first, queries.constants.data() + first}, values,
-                               memory.grid_maxima.data());
+  const size_t stride = GridStride(model.regular), list = GridStride(model.rows);
+  std::array<GridQuery, kMostQueries> waiting;
+  size_t n = 0;
   for (size_t j = 0; j < std::min(rows, at_once); ++j) {
-    const size_t r = first + j;
-    if (queries.filter[r] != Filter::kGrid) continue;
-    const int kth = KthValue(model, values + j * padded, padded, memory.grid_maxima.data() + j * kMaxima,
-                             reinterpret_cast<int16_t*>(memory.squares));
-    const int filling = kTop - static_cast<int>(queries.level_norm[r]) / 2 - model.filling_norm;
-    // As far away as what fills up the last block, or further, a value says nothing.
-    const int16_t threshold = kth <= filling ? -32768 : GridThreshold(model, queries, r, kth);
-    const size_t found = FindCandidates(values + j * padded, padded, threshold, memory.places, memory.blocks);
-    size_t count = 0;
-    for (size_t i = 0; i < found; ++i) {
-      const size_t row = PlaceRow(memory.places[i], hn::Lanes(D16()));
-      memory.places[count] = static_cast<uint32_t>(row);
-      count += row < model.regular ? 1 : 0;
-    }
-    for (size_t row = model.regular; row < model.rows; ++row) memory.places[count++] = static_cast<uint32_t>(row);
-    out[r] = Refine(model, block, r, count, memory);
+    double* x = memory.x + j * model.stride;
+    // Before the products: a vector that is loaded soon after its parts were stored waits for them.
+    LoadRow(model, block, first + j, x);
+    const GridResults results = {static_cast<int16_t*>(memory.values) + j * stride, memory.groups + j * stride, stride};
+    if (queries.filter[first + j] == Filter::kGrid) waiting[n++] = {first + j, x, results, memory.rows + j * list};
+  }
+  GridValuesFor(at_once, vnni)(model, {queries.levels + first, queries.constants.data() + first},
+                               {static_cast<int16_t*>(memory.values), memory.groups, stride});
+  for (size_t i = 0; i < n; ++i) FindNearest(model, queries, waiting[i], memory);
+  for (size_t i = 0; i < n; ++i) BoundCandidates(model, queries, waiting[i], memory);
+  for (size_t i = 0; i < n; ++i) FindCandidates(model, waiting[i], memory);
+  for (size_t i = 0; i < n; ++i) {
+    SquareAll(model, waiting[i].x, waiting[i].rows, waiting[i].count, memory);
+    out[waiting[i].r] = static_cast<float>(ScoreOfSquares(model, waiting[i].count, model.distance, memory));
   }
 }
 #endif
@@ -205,8 +254,8 @@ HWY_INLINE void ScoreByProduct(const Packed& model, const float* block, const Qu
     const float kth = KthValue(model, values + j * padded, model.rows, memory.product_maxima.data() + j * kMaxima,
                                reinterpret_cast<float*>(memory.squares));
     const float threshold = ProductThreshold(model, queries.norm[r], kth);
-    size_t count = FindCandidates(values + j * padded, padded, threshold, memory.places, memory.blocks);
-    while (count > 0 && memory.places[count - 1] >= model.rows) --count;
+    size_t count = FindPlaces(values + j * padded, padded, threshold, memory.rows);
+    while (count > 0 && memory.rows[count - 1] >= model.rows) --count;
     out[r] = Refine(model, block, r, count, memory);
   }
 }
@@ -238,25 +287,26 @@ HWY_INLINE void ScoreBlock(const Packed& model, const float* block, const Querie
   }
   for (size_t r = 0; r < rows; ++r) {
     if (queries.filter[r] != Filter::kAll) continue;
-    for (size_t i = 0; i < model.rows; ++i) memory.places[i] = static_cast<uint32_t>(i);
+    for (size_t i = 0; i < model.rows; ++i) memory.rows[i] = static_cast<uint32_t>(i);
     out[r] = Refine(model, block, r, model.rows, memory);
   }
 }
 
 HWY_INLINE int64_t ScoreTile(const Packed& model, const tile::Tile& tile, tile::Workspace workspace, float* out,
                              bool vnni) {
-  const size_t padded = tile::RoundUp(model.rows, kBlockRows);
+  const size_t padded = tile::RoundUp(model.rows, kGroup), stride = GridStride(model.rows);
   tile::Arena arena(workspace);
   Queries queries;
   queries.centred = arena.Take<float>(model.cols * kBlockRows);
   queries.levels = arena.Take<int32_t>((model.cols + 3) / 4 * kBlockRows);
   Memory memory;
-  memory.x = arena.Take<double>(model.stride);
-  std::fill_n(memory.x, model.stride, 0.0);
+  memory.x = arena.Take<double>(model.stride * kMostQueries);
+  std::fill_n(memory.x, model.stride * kMostQueries, 0.0);
   memory.values = arena.Take<float>(padded * kMostQueries);
-  memory.places = arena.Take<uint32_t>(padded);
-  memory.blocks = arena.Take<uint32_t>(padded / kBlockRows + 1);
-  memory.squares = arena.Take<double>(padded + kBlockRows);
+  memory.groups = arena.Take<int16_t>(stride * kMostQueries);
+  memory.rows = arena.Take<uint32_t>(stride * kMostQueries);
+  memory.hits = arena.Take<uint32_t>(stride);
+  memory.squares = arena.Take<double>(stride);
   for (size_t b = 0; b < tile.blocks(); ++b) {
     Prepare(model, tile, b, queries);
     const size_t rows = tile.block_rows(b);
@@ -284,7 +334,8 @@ HWY_EXPORT(Score);
 HWY_EXPORT(ScoreVnni);
 TileKernel SimdKernel(const device::Isa& isa) {
   if (VnniGridValues(1) != nullptr) return DRIFTSEAL_KERNEL_FOR(ScoreVnni, isa);
-  return DRIFTSEAL_KERNEL_FOR(Score, isa);
+  return PlainSimdKernel(isa);
 }
+TileKernel PlainSimdKernel(const device::Isa& isa) { return DRIFTSEAL_KERNEL_FOR(Score, isa); }
 }  // namespace driftseal::kernels::neighbours
 #endif

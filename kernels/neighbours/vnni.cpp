@@ -9,10 +9,10 @@
 namespace driftseal::kernels::neighbours {
 namespace {
 
-// J queries against 32 reference rows at `grid`, 4 columns of 16 rows an instruction.
-template <size_t J>
+// J queries against 32 reference rows at `grid`, 4 columns of 16 rows an instruction. kFirst: the first in a group.
+template <size_t J, bool kFirst>
 DRIFTSEAL_VNNI inline void Values32(const uint8_t* grid, const int32_t* norms, const GridQueries& queries,
-                                    size_t quads, size_t padded, int16_t* values, int16_t* maxima) {
+                                    size_t quads, size_t stride, int16_t* values, int16_t* groups) {
   __m512i low[J], high[J];
 #pragma GCC unroll 8
   for (size_t j = 0; j < J; ++j) {
@@ -35,19 +35,24 @@ DRIFTSEAL_VNNI inline void Values32(const uint8_t* grid, const int32_t* norms, c
     const __m512i shifted = _mm512_maskz_slli_epi32(0xFFFF, high[j], 16);  // no mask: GCC 12 warns in its own header
     const __m512i both = _mm512_mask_blend_epi16(0xAAAAAAAA, low[j], shifted);
     const __m512i value = _mm512_add_epi16(both, _mm512_set1_epi32(queries.constants[j]));
-    _mm512_store_si512(values + j * padded, value);
-    int16_t* largest = maxima + j * kMaxima;
-    _mm512_store_si512(largest, _mm512_max_epi16(_mm512_load_si512(largest), value));
+    _mm512_store_si512(values + j * stride, value);
+    int16_t* largest = groups + j * stride;
+    _mm512_store_si512(largest, kFirst ? value : _mm512_max_epi16(_mm512_load_si512(largest), value));
   }
 }
 
 template <size_t J>
-DRIFTSEAL_VNNI void Values(const Packed& model, const GridQueries& queries, int16_t* values, int16_t* maxima) {
-  const size_t quads = (model.cols + 3) / 4, padded = tile::RoundUp(model.regular, tile::kBlockRows);
-  for (size_t j = 0; j < J; ++j) _mm512_store_si512(maxima + j * kMaxima, _mm512_set1_epi16(-32768));
-  for (size_t i = 0; i < padded; i += 32) {
-    const uint8_t* grid = model.grid.data() + i * quads * 4;
-    Values32<J>(grid, model.grid_norms.data() + i, queries, quads, padded, values + i, maxima);
+DRIFTSEAL_VNNI void Values(const Packed& model, const GridQueries& queries, const GridResults& results) {
+  const size_t quads = (model.cols + 3) / 4, places = GridPlaces(model.regular), stride = results.stride;
+  const uint8_t* grid = model.grid.data();
+  const int32_t* norms = model.grid_norms.data();
+  for (size_t i = 0; i < places; i += kGridRows, grid += kGridRows * quads * 4, norms += kGridRows) {
+    int16_t* groups = results.groups + i / kGroup * kMaxima;
+    if (i % kGroup == 0) {
+      Values32<J, true>(grid, norms, queries, quads, stride, results.values + i, groups);
+    } else {
+      Values32<J, false>(grid, norms, queries, quads, stride, results.values + i, groups);
+    }
   }
 }
 

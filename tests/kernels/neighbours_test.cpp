@@ -61,14 +61,22 @@ TEST(Neighbours, NoRows) {
 
 class NeighboursSimd : public testing::TestWithParam<device::Isa> {};
 
-TEST_P(NeighboursSimd, AgreesWithTheReference) {
-  const auto score = [&](const Neighbours& model, RowsView<float> rows) {
+parity::NeighboursScorer ScorerOf(TileKernel kernel) {
+  return [kernel](const Neighbours& model, RowsView<float> rows) {
     const Packed packed = Pack(model);
-    return ScoreTiles(GetParam(), rows, WorkspaceSize(packed), [&](const auto& tile, auto workspace, float* out) {
-      return SimdKernel(GetParam())(packed, tile, workspace, out);
-    });
+    return ScoreTiles(NeighboursSimd::GetParam(), rows, WorkspaceSize(packed),
+                      [&](const auto& tile, auto workspace, float* out) {
+                        return kernel(packed, tile, workspace, out);
+                      });
   };
-  ExpectParity(parity::CheckNeighbours(score), 450);
+}
+
+TEST_P(NeighboursSimd, AgreesWithTheReference) {
+  ExpectParity(parity::CheckNeighbours(ScorerOf(SimdKernel(GetParam()))), 450);
+}
+
+TEST_P(NeighboursSimd, AgreesWithoutTheNewestInstructions) {
+  ExpectParity(parity::CheckNeighbours(ScorerOf(PlainSimdKernel(GetParam()))), 450);
 }
 
 INSTANTIATE_TEST_SUITE_P(Isas, NeighboursSimd, testing::ValuesIn(device::SupportedIsas()), IsaName);
