@@ -1,9 +1,10 @@
 # Everything a newcomer needs: `make demo` and `make test`. Both install what they lack, build and run.
-.PHONY: help setup build demo test fuzz bench sanitize format lint clean
+.PHONY: help setup build demo test fuzz bench gpu-check sanitize format lint clean
 help:
 	@echo 'make demo      train a fleet of real models, poison some, screen them all, show how well that went'
 	@echo 'make test      run the tests'
 	@echo 'make bench     compare score_all with a straightforward Python program'
+	@echo 'make gpu-check  on a machine with an NVIDIA GPU: the CUDA kernels checked and timed (nvcc and CMake alone)'
 	@echo 'make fuzz      every parser for a minute under libFuzzer (FUZZ_SECONDS=60)'
 	@echo 'make sanitize  the tests under AddressSanitizer and UBSan, then under ThreadSanitizer'
 	@echo 'make lint      clang-tidy; make format: clang-format'
@@ -18,6 +19,8 @@ test: build
 	@scripts/test
 bench: build
 	@scripts/bench
+gpu-check:
+	@scripts/gpu-check
 fuzz:
 	@scripts/setup fuzz
 	@scripts/fuzz

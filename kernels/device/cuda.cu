@@ -16,7 +16,9 @@ extern "C" __attribute__((visibility("default"))) int driftseal_cuda_probe(CudaD
     cudaDeviceProp properties{};
     if (const cudaError_t failed = cudaGetDeviceProperties(&properties, i); failed != cudaSuccess)
       return -static_cast<int>(failed);
-    std::strncpy(devices[i].name, properties.name, sizeof(devices[i].name) - 1);
+    const size_t length = std::min(std::strlen(properties.name), sizeof(devices[i].name) - 1);
+    std::memcpy(devices[i].name, properties.name, length);
+    devices[i].name[length] = '\0';
     devices[i].compute_capability = 10 * properties.major + properties.minor;
     devices[i].multiprocessors = properties.multiProcessorCount;
     devices[i].memory_bytes = properties.totalGlobalMem;
