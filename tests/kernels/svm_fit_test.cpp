@@ -1,3 +1,5 @@
+#include "parity/svm_fit.h"
+
 #include <gtest/gtest.h>
 #include <svm.h>
 
@@ -10,6 +12,7 @@
 
 #include "kernels/random.h"
 #include "kernels/svm/fit.h"
+#include "simd_scorer.h"
 
 namespace driftseal::kernels::svm {
 namespace {
@@ -334,8 +337,19 @@ TEST_P(SvmFitIsa, HasLibsvmsObjective) {
   ExpectLibsvms(data, options, Fit(data.view(), options));
 }
 
-INSTANTIATE_TEST_SUITE_P(Isas, SvmFitIsa, testing::ValuesIn(device::SupportedIsas()),
-                         [](const testing::TestParamInfo<device::Isa>& isa) { return std::string(isa.param.name); });
+/// What the GPU's solver is held against too.
+TEST_P(SvmFitIsa, HoldsTheDefinition) {
+  const auto fit = [&](const parity::SvmProblem& problem) {
+    const std::vector<double> rows = parity::Widen({problem.rows.data, problem.rows.rows * problem.rows.cols});
+    const FitResult result =
+        Fit({rows.data(), problem.rows.rows, problem.rows.cols},
+            {.nu = problem.nu, .gamma = problem.gamma, .tolerance = problem.tolerance, .isa = &GetParam()});
+    return parity::SvmSolution{AllAlpha(result, problem.rows.rows), result.svm.rho, result.objective};
+  };
+  ExpectParity(parity::CheckSvmFit(fit), 90);
+}
+
+INSTANTIATE_TEST_SUITE_P(Isas, SvmFitIsa, testing::ValuesIn(device::SupportedIsas()), IsaName);
 
 }  // namespace
 }  // namespace driftseal::kernels::svm
