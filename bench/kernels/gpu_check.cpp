@@ -1,6 +1,7 @@
 // Checks the CUDA kernels on this machine's GPU, then times them: `make gpu-check`.
 //
-//   driftseal-gpu-check --module libdriftseal_cuda.so [--parity-only] [--small] [--only KERNEL] [--peers FILE] [--json FILE]
+//   driftseal-gpu-check --module libdriftseal_cuda.so [--parity-only] [--small] [--only KERNEL] [--peers FILE] [--json
+//   FILE]
 //
 // Exit status: 0 where everything agrees with the references, 1 where not, 3 where there is no GPU or a call failed.
 #include <cstdio>
@@ -57,9 +58,10 @@ bool PrintParity(const std::vector<kernels::gpu_check::ParityResult>& results) {
 int main(int argc, char** argv) {
   Arguments arguments;
   if (!Parse(argc, argv, &arguments)) {
-    std::fputs("usage: driftseal-gpu-check [--module FILE] [--parity-only] [--small] [--only KERNEL] [--peers FILE] "
-               "[--json FILE]\n",
-               stderr);
+    std::fputs(
+        "usage: driftseal-gpu-check [--module FILE] [--parity-only] [--small] [--only KERNEL] [--peers FILE] "
+        "[--json FILE]\n",
+        stderr);
     return 2;
   }
   const kernels::device::CudaModule module(arguments.module);
@@ -71,15 +73,15 @@ int main(int argc, char** argv) {
   std::printf("%s, sm_%d, %d multiprocessors, %.0f GiB\n", device.name, device.compute_capability,
               device.multiprocessors, static_cast<double>(device.memory_bytes) / (1 << 30));
   int status = 0;
-  const auto session = module.Open({}, &status);
-  if (session == nullptr) {
+  const auto context = module.Open({}, &status);
+  if (context == nullptr) {
     std::fprintf(stderr, "%s\n", module.api().error_text(status));
     return 3;
   }
-  const auto parity = kernels::gpu_check::CheckParity(module.api(), session.get(), arguments.small, arguments.only);
+  const auto parity = kernels::gpu_check::CheckParity(module.api(), context.get(), arguments.small, arguments.only);
   const bool passed = PrintParity(parity);
   if (!passed || arguments.parity_only) return passed ? 0 : 1;
-  kernels::gpu_check::Bench bench(module.api(), session.get(), device);
+  kernels::gpu_check::Bench bench(module.api(), context.get(), device);
   bench.Run();
   bench.ReadPeers(arguments.peers);
   bench.Print();

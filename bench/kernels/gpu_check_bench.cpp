@@ -13,8 +13,8 @@
 namespace driftseal::kernels::gpu_check {
 namespace {
 
-constexpr size_t kCols = 64, kRows = 8u << 20;   // 2 GiB: many times any cache
-constexpr size_t kDistinct = 1u << 18;           // Rows that are drawn; copies of them fill the rest
+constexpr size_t kCols = 64, kRows = 8u << 20;  // 2 GiB: many times any cache
+constexpr size_t kDistinct = 1u << 18;          // Rows that are drawn; copies of them fill the rest
 constexpr double kGiga = 1e9;
 
 // Rooflines of the reference page (reference/performance.md): 64 features, bf16x3, one H200.
@@ -28,8 +28,8 @@ using Clock = std::chrono::steady_clock;
 
 }  // namespace
 
-Bench::Bench(const device::CudaApi& api, device::CudaSession* session, const device::CudaDevice& device)
-    : api_(api), session_(session), device_(device) {}
+Bench::Bench(const device::CudaApi& api, device::CudaContext* context, const device::CudaDevice& device)
+    : api_(api), context_(context), device_(device) {}
 
 Bench::~Bench() {
   if (rows_ != nullptr) api_.free(rows_);
@@ -44,8 +44,8 @@ bool Bench::Try(int status) {
 }
 
 bool Bench::Prepare() {
-  if (!Try(api_.allocate(session_, kRows * kCols * sizeof(float), &rows_))) return false;
-  if (!Try(api_.allocate(session_, kRows * ensemble::kMembers * sizeof(float), &scores_))) return false;
+  if (!Try(api_.allocate(context_, kRows * kCols * sizeof(float), &rows_))) return false;
+  if (!Try(api_.allocate(context_, kRows * ensemble::kMembers * sizeof(float), &scores_))) return false;
   Random random(1);
   const std::vector<float> rows = parity::NormalRows(random, kDistinct, kCols);
   for (size_t first = 0; first < kRows; first += kDistinct) {
@@ -61,9 +61,9 @@ double Bench::Seconds(const std::function<int()>& call, size_t repetitions) {
   for (size_t i = 0; i < repetitions + 2; ++i) {
     const auto start = Clock::now();
     if (!Try(call())) return INFINITY;
-    times.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+    // Two to warm up.
+    if (i >= 2) times.push_back(std::chrono::duration<double>(Clock::now() - start).count());
   }
-  times.erase(times.begin(), times.begin() + 2);
   std::sort(times.begin(), times.end());
   return times[times.size() / 2];
 }
@@ -71,7 +71,7 @@ double Bench::Seconds(const std::function<int()>& call, size_t repetitions) {
 device::CudaDetector* Bench::Upload(const Models& models, const ensemble::Members& members) {
   const ensemble::CudaView view(members, models.cols);
   device::CudaDetector* detector = nullptr;
-  return Try(api_.upload(session_, &view.model(), &detector)) ? detector : nullptr;
+  return Try(api_.upload(context_, &view.model(), &detector)) ? detector : nullptr;
 }
 
 double Bench::DeviceRate(const device::CudaDetector* detector, size_t rows, int only) {
@@ -81,16 +81,19 @@ double Bench::DeviceRate(const device::CudaDetector* detector, size_t rows, int 
   for (size_t m = 0; m < ensemble::kMembers; ++m) {
     if (only < 0 || static_cast<size_t>(only) == m) call.scores[m] = static_cast<float*>(scores_) + m * kRows;
   }
-  return static_cast<double>(rows) / Seconds([&] { return api_.score(session_, &call); }, 7);
+  return static_cast<double>(rows) / Seconds([&] { return api_.score(context_, &call); }, 7);
 }
 
 void Bench::Run() {
   if (!Prepare()) return;
-  const std::pair<const char*, void (Bench::*)()> steps[] = {
-      {"limits", &Bench::Limits},        {"forest", &Bench::Forest},
-      {"svm", &Bench::SupportVectors},   {"other members", &Bench::OtherMembers},
-      {"ensemble", &Bench::Ensemble},    {"rows from the host", &Bench::FromHost},
-      {"small batches", &Bench::SmallBatches}, {"groups", &Bench::Groups}};
+  const std::pair<const char*, void (Bench::*)()> steps[] = {{"limits", &Bench::Limits},
+                                                             {"forest", &Bench::Forest},
+                                                             {"svm", &Bench::SupportVectors},
+                                                             {"other members", &Bench::OtherMembers},
+                                                             {"ensemble", &Bench::Ensemble},
+                                                             {"rows from the host", &Bench::FromHost},
+                                                             {"small batches", &Bench::SmallBatches},
+                                                             {"groups", &Bench::Groups}};
   for (const auto& [name, step] : steps) {
     const auto start = Clock::now();
     (this->*step)();
@@ -99,7 +102,7 @@ void Bench::Run() {
 }
 
 void Bench::Limits() {
-  if (!Try(api_.measure(session_, &limits_))) return;
+  if (!Try(api_.measure(context_, &limits_))) return;
   lines_.push_back({"limit: device copy, bytes read and written", "TB/s", limits_.copy_bytes * 1e-12, 0, false, ""});
   lines_.push_back({"limit: float32 multiply-adds", "T/s", limits_.fma * 1e-12, 0, false, ""});
   lines_.push_back({"limit: shared memory, 4-byte loads", "TB/s", limits_.shared_bytes * 1e-12, 0, false, ""});
@@ -136,7 +139,8 @@ void Bench::SupportVectors() {
     lines_.push_back({"svm, " + std::to_string(target.vectors) + " vectors x 64 features, rows on the device",
                       "% of roofline", 100 * rate / kGiga / target.roofline, target.vectors == 1024 ? 50.0 : 0, false,
                       std::to_string(rate / kGiga) + " G rows/s, " + std::to_string(static_cast<int>(100 * share)) +
-                          " % of mma.sync's rate; " + (detector == nullptr ? "" : api_.variant(detector, ensemble::kSvm))});
+                          " % of mma.sync's rate; " +
+                          (detector == nullptr ? "" : api_.variant(detector, ensemble::kSvm))});
     if (detector != nullptr) api_.release(detector);
   }
 }
@@ -147,16 +151,16 @@ void Bench::OtherMembers() {
     device::CudaDetector* detector = Upload(*models, members);
     const double rate = DeviceRate(detector, rows, -1);
     const double share = std::max(rate * fma / limits_.fma, rate * kCols * sizeof(float) * 1.0 / limits_.copy_bytes);
-    lines_.push_back({name, "G rows/s", rate / kGiga, 0, false,
-                      std::to_string(static_cast<int>(100 * share)) + " % of its limit"});
+    lines_.push_back(
+        {name, "G rows/s", rate / kGiga, 0, false, std::to_string(static_cast<int>(100 * share)) + " % of its limit"});
     if (detector != nullptr) api_.release(detector);
   };
   time("autoencoder 64-32-16-32-64, rows on the device", {.autoencoder = &models->autoencoder}, 5120, kRows);
   time("mahalanobis, 64 directions, rows on the device", {.mahalanobis = &models->mahalanobis}, 64 * 64, kRows);
   const double filter = 3.0 * 4096 * 64 / limits_.tensor_fma * limits_.fma;  // in multiply-adds of the other pipes
   time("neighbours, 5 of 4,096 rows, rows on the device", {.neighbours = &models->neighbours}, filter, kRows / 4);
-  const auto wide = RandomModels(6, {.cols = kCols, .trees = 1, .vectors = 1, .reference_rows = 8,
-                                     .layers = {64, 1024, 256, 1024, 64}});
+  const auto wide = RandomModels(
+      6, {.cols = kCols, .trees = 1, .vectors = 1, .reference_rows = 8, .layers = {64, 1024, 256, 1024, 64}});
   device::CudaDetector* detector = Upload(*wide, {.autoencoder = &wide->autoencoder});
   const double rate = DeviceRate(detector, kRows / 16, -1);
   lines_.push_back({"autoencoder 64-1024-256-1024-64, rows on the device", "G rows/s", rate / kGiga, 0, false,
@@ -189,8 +193,8 @@ void Bench::FromHost() {
   const auto models = RandomModels(8, {});
   const size_t rows = kRows / 2, bytes = rows * kCols * sizeof(float);
   void *pinned_rows = nullptr, *pinned_scores = nullptr;
-  if (!Try(api_.allocate_pinned(session_, bytes, &pinned_rows))) return;
-  if (Try(api_.allocate_pinned(session_, rows * ensemble::kMembers * sizeof(float), &pinned_scores)) &&
+  if (!Try(api_.allocate_pinned(context_, bytes, &pinned_rows))) return;
+  if (Try(api_.allocate_pinned(context_, rows * ensemble::kMembers * sizeof(float), &pinned_scores)) &&
       Try(api_.copy_out(pinned_rows, rows_, bytes))) {
     const std::vector<float> pageable(static_cast<float*>(pinned_rows),
                                       static_cast<float*>(pinned_rows) + rows / 4 * kCols);
@@ -201,7 +205,7 @@ void Bench::FromHost() {
       device::CudaCall call{&group, 1, source, {}, 0};
       for (size_t m = 0; m < ensemble::kMembers; ++m) call.scores[m] = static_cast<float*>(pinned_scores) + m * rows;
       if (detector == nullptr) return;
-      const double rate = static_cast<double>(count) / Seconds([&] { return api_.score(session_, &call); }, 5);
+      const double rate = static_cast<double>(count) / Seconds([&] { return api_.score(context_, &call); }, 5);
       lines_.push_back({name, "% of PCIe", 100 * rate * kCols * sizeof(float) / limits_.host_to_device, target, false,
                         std::to_string(rate / kGiga) + " G rows/s"});
       api_.release(detector);
@@ -226,7 +230,7 @@ void Bench::SmallBatches() {
     const device::CudaGroup group{detector, count};
     device::CudaCall call{&group, 1, rows.data(), {}, 0};
     for (size_t m = 0; m < ensemble::kMembers; ++m) call.scores[m] = scores.data() + m * 4096;
-    const double seconds = Seconds([&] { return api_.score(session_, &call); }, 301);
+    const double seconds = Seconds([&] { return api_.score(context_, &call); }, 301);
     lines_.push_back({"batch of " + std::to_string(count) + " from the host, ensemble of five", "us (median)",
                       seconds * 1e6, 0, false, "a captured graph"});
   }
@@ -247,13 +251,13 @@ void Bench::Groups() {
     return call;
   };
   const device::CudaCall together = call_of(groups.data(), groups.size());
-  const double once = Seconds([&] { return api_.score(session_, &together); }, 7);
+  const double once = Seconds([&] { return api_.score(context_, &together); }, 7);
   const double apart = Seconds(
       [&] {
         int status = 0;
         for (size_t i = 0; i < groups.size() && status == 0; ++i) {
           const device::CudaCall call = call_of(&groups[i], 1);
-          status = api_.score(session_, &call);
+          status = api_.score(context_, &call);
         }
         return status;
       },

@@ -15,13 +15,14 @@ namespace driftseal::kernels::gpu_check {
 /// Times the kernels and holds the figures against the targets. Rows are random normal, 64 columns.
 class Bench {
  public:
-  Bench(const device::CudaApi& api, device::CudaSession* session, const device::CudaDevice& device);
+  Bench(const device::CudaApi& api, device::CudaContext* context, const device::CudaDevice& device);
   ~Bench();
   Bench(const Bench&) = delete;
   Bench& operator=(const Bench&) = delete;
 
   void Run();
-  /// Rows a second of other programs, `name<TAB>rows per second` a line (torch_peer.py); a file that is not there: none.
+  /// Rows a second of other programs, `name<TAB>rows per second` a line (torch_peer.py); a file that is not there:
+  /// none.
   void ReadPeers(const std::string& path);
   void Print() const;
   bool Save(const std::string& path, const std::vector<ParityResult>& parity) const;
@@ -55,7 +56,7 @@ class Bench {
   bool Try(int status);
 
   const device::CudaApi& api_;
-  device::CudaSession* session_;
+  device::CudaContext* context_;
   device::CudaDevice device_;
   device::CudaLimits limits_{};
   std::vector<Line> lines_;

@@ -14,7 +14,7 @@ namespace driftseal::kernels::gpu_check {
 namespace {
 
 using device::CudaApi;
-using device::CudaSession;
+using device::CudaContext;
 using ensemble::kMembers;
 
 constexpr uint32_t kUnwritten = 0xffabcdefU;  // A NaN that no kernel makes
@@ -57,7 +57,7 @@ struct Batch {
 
 class Checker {
  public:
-  Checker(const CudaApi& api, CudaSession* session, std::string name) : api_(api), session_(session) {
+  Checker(const CudaApi& api, CudaContext* context, std::string name) : api_(api), context_(context) {
     result_.name = std::move(name);
   }
   ~Checker() {
@@ -104,7 +104,7 @@ class Checker {
     }
     const ensemble::CudaView view(models.members(), models.cols);
     device::CudaDetector* detector = nullptr;
-    if (!Try("upload", api_.upload(session_, &view.model(), &detector))) return nullptr;
+    if (!Try("upload", api_.upload(context_, &view.model(), &detector))) return nullptr;
     detectors_.emplace_back(&models, detector);
     return detector;
   }
@@ -117,15 +117,15 @@ class Checker {
     const size_t row_bytes = rows.size() * sizeof(float), score_bytes = scores->size() * sizeof(float);
     bool fine = true;
     if (on_device) {
-      fine = Try("allocate", api_.allocate(session_, row_bytes + 1, &device_rows)) &&
-             Try("allocate", api_.allocate(session_, score_bytes + 1, &device_scores)) &&
+      fine = Try("allocate", api_.allocate(context_, row_bytes + 1, &device_rows)) &&
+             Try("allocate", api_.allocate(context_, score_bytes + 1, &device_scores)) &&
              Try("copy", api_.copy_in(device_rows, rows.data(), row_bytes)) &&
              Try("copy", api_.copy_in(device_scores, base, score_bytes));
       call.rows = static_cast<const float*>(device_rows);
       base = static_cast<float*>(device_scores);
     }
     for (size_t m = 0; m < kMembers; ++m) call.scores[m] = base + m * count;
-    fine = fine && Try("score", api_.score(session_, &call));
+    fine = fine && Try("score", api_.score(context_, &call));
     if (on_device) {
       fine = fine && Try("copy", api_.copy_out(scores->data(), device_scores, score_bytes));
       api_.free(device_rows);
@@ -156,7 +156,7 @@ class Checker {
   }
 
   const CudaApi& api_;
-  CudaSession* session_;
+  CudaContext* context_;
   Random random_{11};
   ParityResult result_;
   parity::Outcome outcome_;
@@ -200,10 +200,10 @@ std::unique_ptr<Models> RandomModels(uint64_t seed, const ModelSizes& sizes) {
   return models;
 }
 
-void CheckEnsemble(const CudaApi& api, CudaSession* session, bool small, std::vector<ParityResult>* results) {
+void CheckEnsemble(const CudaApi& api, CudaContext* context, bool small, std::vector<ParityResult>* results) {
   const auto wide = RandomModels(1, {.cols = 33, .trees = 30, .vectors = 200, .reference_rows = 300});
   for (bool on_device : {false, true}) {
-    Checker checker(api, session, on_device ? "ensemble, rows on the device" : "ensemble, rows on the host");
+    Checker checker(api, context, on_device ? "ensemble, rows on the device" : "ensemble, rows on the host");
     for (size_t rows : {1, 15, 16, 17, 64, 255, 256, 257, 1025, 4096, 4097, 20000}) {
       if (small && rows > 300) continue;
       checker.Run({{wide.get()}, {rows}}, on_device);
@@ -212,11 +212,14 @@ void CheckEnsemble(const CudaApi& api, CudaSession* session, bool small, std::ve
   }
   std::vector<std::unique_ptr<Models>> fleet;
   for (uint64_t i = 0; i < (small ? 6U : 40U); ++i) {
-    fleet.push_back(RandomModels(i + 2, {.cols = 1 + 7 * (i % 40), .trees = 1 + static_cast<uint32_t>(9 * i),
-                                         .vectors = 20 * i, .directions = i % 9, .reference_rows = 10 + 13 * i}));
+    fleet.push_back(RandomModels(i + 2, {.cols = 1 + 7 * (i % 40),
+                                         .trees = 1 + static_cast<uint32_t>(9 * i),
+                                         .vectors = 20 * i,
+                                         .directions = i % 9,
+                                         .reference_rows = 10 + 13 * i}));
   }
   for (bool on_device : {false, true}) {
-    Checker checker(api, session, on_device ? "groups, rows on the device" : "groups, rows on the host");
+    Checker checker(api, context, on_device ? "groups, rows on the device" : "groups, rows on the host");
     Random random(5);
     for (size_t repetition = 0; repetition < (small ? 1U : 4U); ++repetition) {
       Batch batch;

@@ -33,7 +33,7 @@ std::unique_ptr<Models> RandomModels(uint64_t seed, const ModelSizes& sizes);
 
 /// All members in one call against their references: each batch size around the graphs' buckets, from host and device
 /// memory, and grouped calls over many detectors.
-void CheckEnsemble(const device::CudaApi& api, device::CudaSession* session, bool small,
+void CheckEnsemble(const device::CudaApi& api, device::CudaContext* context, bool small,
                    std::vector<ParityResult>* results);
 
 }  // namespace driftseal::kernels::gpu_check

@@ -16,25 +16,25 @@ namespace driftseal::kernels::gpu_check {
 namespace {
 
 using device::CudaApi;
-using device::CudaSession;
+using device::CudaContext;
 using ensemble::CudaView;
 
 /// Scores rows with one member's forced variant. A model that the variant cannot take goes to the fastest one, so that
 /// a body of checks always gets its scores; `forced` counts those that it took.
 class Forced {
  public:
-  Forced(const CudaApi& api, CudaSession* session, ensemble::Member member, int32_t variant)
-      : api_(api), session_(session), member_(member), variant_(variant) {
+  Forced(const CudaApi& api, CudaContext* context, ensemble::Member member, int32_t variant)
+      : api_(api), context_(context), member_(member), variant_(variant) {
     result_.name = api.variant_name(member, static_cast<uint32_t>(variant));
   }
 
   std::vector<float> Score(CudaView& view, RowsView<float> rows) {
     device::CudaDetector* detector = nullptr;
     view.Force(member_, variant_);
-    int status = api_.upload(session_, &view.model(), &detector);
+    int status = api_.upload(context_, &view.model(), &detector);
     if (status == device::kCudaUnsupported) {
       view.Force(member_, -1);
-      status = api_.upload(session_, &view.model(), &detector);
+      status = api_.upload(context_, &view.model(), &detector);
     } else if (status == device::kCudaOk) {
       ++result_.forced;
       Expect(api_.variant(detector, member_) == result_.name, "another variant ran than the one forced");
@@ -46,7 +46,7 @@ class Forced {
       const device::CudaGroup group{detector, rows.rows};
       device::CudaCall call{&group, 1, rows.data, {}, 0};
       call.scores[member_] = scores.data();
-      status = api_.score(session_, &call);
+      status = api_.score(context_, &call);
       Expect(status == device::kCudaOk, std::string("score: ") + api_.error_text(status));
       Expect(std::none_of(scores.begin(), scores.end(),
                           [](float score) { return std::bit_cast<uint32_t>(score) == 0xffabcdefU; }),
@@ -71,7 +71,7 @@ class Forced {
   }
 
   const CudaApi& api_;
-  CudaSession* session_;
+  CudaContext* context_;
   ensemble::Member member_;
   int32_t variant_;
   ParityResult result_;
@@ -121,8 +121,7 @@ ParityResult CheckNeighboursVariant(Forced forced) {
 
 }  // namespace
 
-std::vector<ParityResult> CheckParity(const CudaApi& api, CudaSession* session, bool small,
-                                      const std::string& only) {
+std::vector<ParityResult> CheckParity(const CudaApi& api, CudaContext* context, bool small, const std::string& only) {
   std::vector<ParityResult> results;
   using Check = ParityResult (*)(Forced);
   struct Kernel {
@@ -140,11 +139,11 @@ std::vector<ParityResult> CheckParity(const CudaApi& api, CudaSession* session, 
   for (const Kernel& kernel : kernels) {
     if (!only.empty() && only != kernel.name) continue;
     for (int32_t v = 0; !small && api.variant_name(kernel.member, static_cast<uint32_t>(v)) != nullptr; ++v) {
-      results.push_back(kernel.check(Forced(api, session, kernel.member, v)));
+      results.push_back(kernel.check(Forced(api, context, kernel.member, v)));
       results.back().name = std::string(kernel.name) + ", " + results.back().name;
     }
   }
-  if (only.empty() || only == "ensemble") CheckEnsemble(api, session, small, &results);
+  if (only.empty() || only == "ensemble") CheckEnsemble(api, context, small, &results);
   return results;
 }
 

@@ -19,7 +19,7 @@ struct ParityResult {
 
 /// Every variant of every kernel, the ensemble from host and device memory, and grouped calls. `small`: only what
 /// compute-sanitizer can take in a minute. `only`: of the kernel of that name ("ensemble": the last two); empty: all.
-std::vector<ParityResult> CheckParity(const device::CudaApi& api, device::CudaSession* session, bool small,
+std::vector<ParityResult> CheckParity(const device::CudaApi& api, device::CudaContext* context, bool small,
                                       const std::string& only = "");
 
 }  // namespace driftseal::kernels::gpu_check

@@ -33,7 +33,8 @@ void Bench::ReadPeers(const std::string& path) {
     if (name.find("forest") != std::string::npos) best = std::max(best, rate);
   }
   if (best > 0) {
-    lines_.push_back({"forest, 100 trees x 64 features, against PyTorch's best", "x", forest_rate_ / best, 10, false, ""});
+    lines_.push_back(
+        {"forest, 100 trees x 64 features, against PyTorch's best", "x", forest_rate_ / best, 10, false, ""});
   }
 }
 

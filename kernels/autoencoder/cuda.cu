@@ -123,8 +123,7 @@ int CudaUpload(const device::CudaNetwork& network, uint64_t cols, int32_t force,
     if (l + 1 < network.count) width = std::max(width, inputs);
   }
   if (network.count == 0 || inputs != cols) return device::kCudaBadArgument;
-  const size_t on_chip =
-      (Product::kSharedFloats + kRowFloats + 2 * kOnChipWidth * Product::kStride) * sizeof(float);
+  const size_t on_chip = (Product::kSharedFloats + kRowFloats + 2 * kOnChipWidth * Product::kStride) * sizeof(float);
   const bool fits = width <= kOnChipWidth && on_chip <= limits.shared_bytes;
   const uint32_t variant = force < 0 ? (fits ? kOnChip : kWide) : static_cast<uint32_t>(force);
   if (variant >= kCudaVariants || (variant == kOnChip && !fits)) return device::kCudaUnsupported;
@@ -132,7 +131,8 @@ int CudaUpload(const device::CudaNetwork& network, uint64_t cols, int32_t force,
   for (uint64_t l = 0; l < network.count; ++l) {
     const device::CudaLayer& layer = network.layers[l];
     std::vector<float> bias((layer.outputs + 63) / 64 * 64);
-    std::transform(layer.bias, layer.bias + layer.outputs, bias.begin(), [](double b) { return static_cast<float>(b); });
+    std::transform(layer.bias, layer.bias + layer.outputs, bias.begin(),
+                   [](double b) { return static_cast<float>(b); });
     const auto weight = [&](uint64_t o, uint64_t i) { return layer.weights[o * layer.inputs + i]; };
     layers.push_back({uploader.Copy(device::PackColumns(layer.outputs, layer.inputs, weight)), uploader.Copy(bias),
                       static_cast<uint32_t>(layer.inputs), static_cast<uint32_t>(layer.outputs), layer.activation});

@@ -26,7 +26,7 @@ struct CudaWeights {
   const float* blocks;  ///< inputs × 64 for each 64 outputs (kernels/device/product.cuh).
   const float* bias;    ///< To the end of the last block.
   uint32_t inputs, outputs;
-  int32_t activation;   ///< device::CudaLayer::activation
+  int32_t activation;  ///< device::CudaLayer::activation
 };
 struct CudaModel {
   const CudaWeights* layers;

@@ -35,7 +35,8 @@ struct CudaForest {
   uint64_t node_count;
   const uint32_t* roots;
   uint64_t trees;
-  /// c(ψ) · trees · 65,536; 0: every row scores 0.5; negative: scores are the path sums, as the bits of a uint32 (tests).
+  /// c(ψ) · trees · 65,536; 0: every row scores 0.5; negative: scores are the path sums, as the bits of a uint32
+  /// (tests).
   double norm;
 };
 struct CudaSvm {
@@ -80,16 +81,16 @@ struct CudaModel {
   int32_t force[kCudaMembers];
 };
 
-/// Everything that a session allocates, once, when it is opened; 0 takes the default.
+/// Everything that a context allocates, once, when it is opened; 0 takes the default.
 struct CudaOptions {
   int32_t device;
-  uint64_t tile_bytes;      ///< Rows on their way from the host: two pinned and two device buffers of this (32 MiB).
-  uint64_t scratch_bytes;   ///< For each member, on the device (256 MiB).
-  uint32_t most_groups;     ///< Groups in one call (4,096).
+  uint64_t tile_bytes;     ///< Rows on their way from the host: two pinned and two device buffers of this (32 MiB).
+  uint64_t scratch_bytes;  ///< For each member, on the device (256 MiB).
+  uint32_t most_groups;    ///< Groups in one call (4,096).
 };
 
-struct CudaSession;   // streams, buffers; used by one thread at a time
-struct CudaDetector;  // an uploaded model; immutable, may serve any session of its device
+struct CudaContext;   // streams, buffers; used by one thread at a time
+struct CudaDetector;  // an uploaded model; immutable, may serve any context of its device
 
 /// `rows` rows of one detector.
 struct CudaGroup {
@@ -109,27 +110,27 @@ struct CudaCall {
 
 struct CudaApi {
   uint32_t version;
-  int (*open)(const CudaOptions* options, CudaSession** session);
-  void (*close)(CudaSession* session);
+  int (*open)(const CudaOptions* options, CudaContext** context);
+  void (*close)(CudaContext* context);
   /// Packs and copies a model. Allocates; not for the path of a request.
-  int (*upload)(CudaSession* session, const CudaModel* model, CudaDetector** detector);
+  int (*upload)(CudaContext* context, const CudaModel* model, CudaDetector** detector);
   void (*release)(CudaDetector* detector);
   /// Scores, and returns when the scores are there. Allocates nothing.
-  int (*score)(CudaSession* session, const CudaCall* call);
+  int (*score)(CudaContext* context, const CudaCall* call);
   /// The variant that serves a member, or "" where the detector lacks it.
   const char* (*variant)(const CudaDetector* detector, uint32_t member);
   /// Names of a member's variants by number; null beyond the last.
   const char* (*variant_name)(uint32_t member, uint32_t number);
   /// Device memory, for callers that keep their rows there, and copies to and from it.
-  int (*allocate)(CudaSession* session, uint64_t bytes, void** memory);
+  int (*allocate)(CudaContext* context, uint64_t bytes, void** memory);
   void (*free)(void* memory);
-  /// Page-locked host memory: rows and scores that lie in it are copied without a detour over the session's buffers.
-  int (*allocate_pinned)(CudaSession* session, uint64_t bytes, void** memory);
+  /// Page-locked host memory: rows and scores that lie in it are copied without a detour over the context's buffers.
+  int (*allocate_pinned)(CudaContext* context, uint64_t bytes, void** memory);
   void (*free_pinned)(void* memory);
   int (*copy_in)(void* device, const void* host, uint64_t bytes);
   int (*copy_out)(void* host, const void* device, uint64_t bytes);
   /// Limits of the machine, for benchmarks (kernels/device/limits.cu).
-  int (*measure)(CudaSession* session, struct CudaLimits* limits);
+  int (*measure)(CudaContext* context, struct CudaLimits* limits);
   const char* (*error_text)(int status);
   /// kernels/svm/fit_cuda.h, on the current device. See CudaSvmFit.
   int (*fit_svm)(struct CudaSvmFit* fit);

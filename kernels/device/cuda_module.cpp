@@ -19,15 +19,15 @@ CudaModule::CudaModule(const std::string& path) {
   if (api_ == nullptr) remark_ = path + " is a CUDA module of another version";
 }
 
-CudaSessionPtr CudaModule::Open(const CudaOptions& options, int* status) const {
-  CudaSession* session = nullptr;
-  *status = api_->open(&options, &session);
-  return {session, CloseSession{api_}};
+CudaContextPtr CudaModule::Open(const CudaOptions& options, int* status) const {
+  CudaContext* context = nullptr;
+  *status = api_->open(&options, &context);
+  return {context, CloseContext{api_}};
 }
 
-CudaDetectorPtr CudaModule::Upload(CudaSession* session, const CudaModel& model, int* status) const {
+CudaDetectorPtr CudaModule::Upload(CudaContext* context, const CudaModel& model, int* status) const {
   CudaDetector* detector = nullptr;
-  *status = api_->upload(session, &model, &detector);
+  *status = api_->upload(context, &model, &detector);
   return {detector, ReleaseDetector{api_}};
 }
 

@@ -9,15 +9,15 @@
 // The CUDA module as the rest of the program sees it: loaded at run time, absent without harm.
 namespace driftseal::kernels::device {
 
-struct CloseSession {
+struct CloseContext {
   const CudaApi* api = nullptr;
-  void operator()(CudaSession* session) const { api->close(session); }
+  void operator()(CudaContext* context) const { api->close(context); }
 };
 struct ReleaseDetector {
   const CudaApi* api = nullptr;
   void operator()(CudaDetector* detector) const { api->release(detector); }
 };
-using CudaSessionPtr = std::unique_ptr<CudaSession, CloseSession>;
+using CudaContextPtr = std::unique_ptr<CudaContext, CloseContext>;
 using CudaDetectorPtr = std::unique_ptr<CudaDetector, ReleaseDetector>;
 
 class CudaModule {
@@ -32,9 +32,9 @@ class CudaModule {
   const CudaApi& api() const { return *api_; }           ///< Only where ready().
 
   /// Null on failure, with the reason in `status` (CudaApi::error_text).
-  CudaSessionPtr Open(const CudaOptions& options, int* status) const;
-  /// `session` must outlive the detector where it is the one that scores with it.
-  CudaDetectorPtr Upload(CudaSession* session, const CudaModel& model, int* status) const;
+  CudaContextPtr Open(const CudaOptions& options, int* status) const;
+  /// `context` must outlive the detector where it is the one that scores with it.
+  CudaDetectorPtr Upload(CudaContext* context, const CudaModel& model, int* status) const;
 
  private:
   const CudaApi* api_ = nullptr;

@@ -12,10 +12,10 @@ namespace driftseal::kernels::device {
 
 /// Rows of one detector. Lives in device memory: a captured graph replays with other counts.
 struct Group {
-  const void* model;   ///< The algorithm's own struct, in device memory.
-  const float* rows;   ///< count × cols, row-major.
-  float* out;          ///< count
-  void* scratch;       ///< Member::scratch_row bytes a row, rounded up to whole tiles.
+  const void* model;  ///< The algorithm's own struct, in device memory.
+  const float* rows;  ///< count × cols, row-major.
+  float* out;         ///< count
+  void* scratch;      ///< Member::scratch_row bytes a row, rounded up to whole tiles.
   uint32_t cols, count;
   uint32_t first_tile;  ///< Of the launch's tiles; ascending over the groups.
 };
@@ -24,9 +24,9 @@ struct Group {
 struct Launch {
   const Group* groups;  ///< Device memory.
   uint32_t count;
-  uint32_t tiles;       ///< Over all groups.
-  uint32_t rows;        ///< Over all groups.
-  uint32_t parts;       ///< The largest Member::parts.
+  uint32_t tiles;  ///< Over all groups.
+  uint32_t rows;   ///< Over all groups.
+  uint32_t parts;  ///< The largest Member::parts.
   cudaStream_t stream;
 };
 
@@ -40,9 +40,9 @@ struct DeviceLimits {
 struct Member {
   const void* model = nullptr;  ///< Null: not there.
   uint32_t variant = 0;
-  uint32_t tile_rows = 1;     ///< Rows of a tile in this variant's launches.
-  uint64_t scratch_row = 0;   ///< Bytes.
-  uint32_t parts = 1;         ///< The algorithm's own, such as groups of trees.
+  uint32_t tile_rows = 1;    ///< Rows of a tile in this variant's launches.
+  uint64_t scratch_row = 0;  ///< Bytes.
+  uint32_t parts = 1;        ///< The algorithm's own, such as groups of trees.
 };
 
 /// The group that holds `tile`.

@@ -91,11 +91,9 @@ cudaError_t MeasureCopies(cudaStream_t stream, CudaLimits* limits) {
     *rate = static_cast<double>(bytes) / seconds;
     return error;
   };
-  DRIFTSEAL_CUDA_TRY(
-      copy(to.as<char>(), from.as<char>(), kBytes, cudaMemcpyDeviceToDevice, &limits->copy_bytes));
+  DRIFTSEAL_CUDA_TRY(copy(to.as<char>(), from.as<char>(), kBytes, cudaMemcpyDeviceToDevice, &limits->copy_bytes));
   limits->copy_bytes *= 2;  // Read and written
-  DRIFTSEAL_CUDA_TRY(
-      copy(to.as<char>(), host.as<char>(), kHostBytes, cudaMemcpyHostToDevice, &limits->host_to_device));
+  DRIFTSEAL_CUDA_TRY(copy(to.as<char>(), host.as<char>(), kHostBytes, cudaMemcpyHostToDevice, &limits->host_to_device));
   return copy(host.as<char>(), from.as<char>(), kHostBytes, cudaMemcpyDeviceToHost, &limits->device_to_host);
 }
 

@@ -2,13 +2,13 @@
 // the chip where one alone does not fill it.
 #include <algorithm>
 
-#include "kernels/ensemble/session.cuh"
+#include "kernels/ensemble/context.cuh"
 
 namespace driftseal::kernels::ensemble {
 namespace {
 
+using device::CudaContext;
 using device::CudaDetector;
-using device::CudaSession;
 using device::Group;
 using device::Launch;
 using device::Member;
@@ -18,7 +18,7 @@ constexpr std::array<size_t, kMembers> kOrder = {device::kCudaNeighbours, device
                                                  device::kCudaAutoencoder, device::kCudaMahalanobis};
 
 /// Appends the groups of one member and variant to the work list; false where no slice has it.
-bool Append(CudaSession& session, size_t member, uint32_t variant, const Slice* slices, size_t count, float* scores,
+bool Append(CudaContext& context, size_t member, uint32_t variant, const Slice* slices, size_t count, float* scores,
             uint64_t* scratch_used, Group* groups, uint32_t* group_count, Segment* segment) {
   *segment = {member, variant, *group_count, {}};
   for (size_t i = 0; i < count; ++i) {
@@ -28,7 +28,7 @@ bool Append(CudaSession& session, size_t member, uint32_t variant, const Slice* 
     groups[(*group_count)++] = {m.model,
                                 slices[i].rows,
                                 scores + slices[i].first,
-                                session.scratch[member].as<std::byte>() + *scratch_used,
+                                context.scratch[member].as<std::byte>() + *scratch_used,
                                 slices[i].detector->cols,
                                 rows,
                                 segment->launch.tiles};
@@ -42,7 +42,7 @@ bool Append(CudaSession& session, size_t member, uint32_t variant, const Slice* 
 }
 
 /// Runs a member's segments on its stream.
-cudaError_t LaunchMember(const CudaSession& session, size_t member, cudaStream_t stream, const Group* groups,
+cudaError_t LaunchMember(const CudaContext& context, size_t member, cudaStream_t stream, const Group* groups,
                          const Plan& plan) {
   for (size_t i = 0; i < plan.segment_count; ++i) {
     const Segment& segment = plan.segments[i];
@@ -50,7 +50,7 @@ cudaError_t LaunchMember(const CudaSession& session, size_t member, cudaStream_t
     Launch launch = segment.launch;
     launch.groups = groups + segment.first_group;
     launch.stream = stream;
-    DRIFTSEAL_CUDA_TRY(Algorithms()[member].launch(segment.variant, launch, session.limits));
+    DRIFTSEAL_CUDA_TRY(Algorithms()[member].launch(segment.variant, launch, context.limits));
   }
   return cudaSuccess;
 }
@@ -62,14 +62,14 @@ cudaError_t WorkList::Allocate(uint32_t groups) {
   return device.Allocate(groups * sizeof(Group));
 }
 
-Plan PlanChunk(CudaSession& session, WorkList& work, const Slice* slices, size_t count, const Scores& scores) {
+Plan PlanChunk(CudaContext& context, WorkList& work, const Slice* slices, size_t count, const Scores& scores) {
   Plan plan;
   for (size_t member : kOrder) {
     uint64_t scratch = 0;
     for (uint32_t variant = 0; variant < kVariants && scores[member] != nullptr; ++variant) {
       Segment* segment = &plan.segments[plan.segment_count];
-      if (Append(session, member, variant, slices, count, scores[member], &scratch, work.host.as<Group>(),
-                 &plan.groups, segment)) {
+      if (Append(context, member, variant, slices, count, scores[member], &scratch, work.host.as<Group>(), &plan.groups,
+                 segment)) {
         ++plan.segment_count;
         plan.there[member] = true;
       }
@@ -79,52 +79,52 @@ Plan PlanChunk(CudaSession& session, WorkList& work, const Slice* slices, size_t
   return plan;
 }
 
-cudaError_t EnqueueChunk(CudaSession& session, WorkList& work, const Slice* slices, size_t count,
+cudaError_t EnqueueChunk(CudaContext& context, WorkList& work, const Slice* slices, size_t count,
                          const Scores& scores) {
-  const Plan plan = PlanChunk(session, work, slices, count, scores);
+  const Plan plan = PlanChunk(context, work, slices, count, scores);
   if (plan.groups == 0) return cudaSuccess;
   DRIFTSEAL_CUDA_TRY(cudaMemcpyAsync(work.device.as<Group>(), work.host.as<Group>(), plan.groups * sizeof(Group),
-                                     cudaMemcpyHostToDevice, session.main));
+                                     cudaMemcpyHostToDevice, context.main));
   const bool several = plan.members > 1;
-  if (several) DRIFTSEAL_CUDA_TRY(cudaEventRecord(session.fork, session.main));
+  if (several) DRIFTSEAL_CUDA_TRY(cudaEventRecord(context.fork, context.main));
   for (size_t member : kOrder) {
     if (!plan.there[member]) continue;
-    const cudaStream_t stream = several ? session.streams[member] : session.main;
-    if (several) DRIFTSEAL_CUDA_TRY(cudaStreamWaitEvent(stream, session.fork, 0));
-    DRIFTSEAL_CUDA_TRY(LaunchMember(session, member, stream, work.device.as<Group>(), plan));
-    if (several) DRIFTSEAL_CUDA_TRY(cudaEventRecord(session.joins[member], stream));
+    const cudaStream_t stream = several ? context.streams[member] : context.main;
+    if (several) DRIFTSEAL_CUDA_TRY(cudaStreamWaitEvent(stream, context.fork, 0));
+    DRIFTSEAL_CUDA_TRY(LaunchMember(context, member, stream, work.device.as<Group>(), plan));
+    if (several) DRIFTSEAL_CUDA_TRY(cudaEventRecord(context.joins[member], stream));
   }
   for (size_t member = 0; member < kMembers && several; ++member) {
-    if (plan.there[member]) DRIFTSEAL_CUDA_TRY(cudaStreamWaitEvent(session.main, session.joins[member], 0));
+    if (plan.there[member]) DRIFTSEAL_CUDA_TRY(cudaStreamWaitEvent(context.main, context.joins[member], 0));
   }
   return cudaSuccess;
 }
 
-Scores SmallScores(const CudaSession& session, const CudaDetector& detector) {
+Scores SmallScores(const CudaContext& context, const CudaDetector& detector) {
   Scores scores{};
   for (size_t m = 0; m < kMembers; ++m) {
-    if (detector.has(m)) scores[m] = session.small.device_scores.as<float>() + m * kBuckets.back();
+    if (detector.has(m)) scores[m] = context.small.device_scores.as<float>() + m * kBuckets.back();
   }
   return scores;
 }
 
-cudaError_t CaptureGraphs(CudaSession& session, CudaDetector& detector) {
-  Lane& lane = session.small;
-  const Scores scores = SmallScores(session, detector);
+cudaError_t CaptureGraphs(CudaContext& context, CudaDetector& detector) {
+  Lane& lane = context.small;
+  const Scores scores = SmallScores(context, detector);
   for (size_t b = 0; b < kBuckets.size(); ++b) {
     const uint64_t bytes = uint64_t{kBuckets[b]} * detector.cols * sizeof(float);
-    if (bytes > session.small_bytes) break;
+    if (bytes > context.small_bytes) break;
     const Slice slice{&detector, lane.device_rows.as<float>(), 0, kBuckets[b]};
-    const cudaError_t captured = detector.graphs[b].Capture(session.main, [&] {
+    const cudaError_t captured = detector.graphs[b].Capture(context.main, [&] {
       DRIFTSEAL_CUDA_TRY(cudaMemcpyAsync(lane.device_rows.as<float>(), lane.rows.as<float>(), bytes,
-                                         cudaMemcpyHostToDevice, session.main));
-      DRIFTSEAL_CUDA_TRY(EnqueueChunk(session, lane.work, &slice, 1, scores));
+                                         cudaMemcpyHostToDevice, context.main));
+      DRIFTSEAL_CUDA_TRY(EnqueueChunk(context, lane.work, &slice, 1, scores));
       return cudaMemcpyAsync(lane.scores.as<float>(), lane.device_scores.as<float>(),
-                             kMembers * kBuckets.back() * sizeof(float), cudaMemcpyDeviceToHost, session.main);
+                             kMembers * kBuckets.back() * sizeof(float), cudaMemcpyDeviceToHost, context.main);
     });
     if (captured != cudaSuccess) return captured;
   }
-  detector.owner = &session;
+  detector.owner = &context;
   return cudaSuccess;
 }
 

@@ -6,7 +6,7 @@
 
 #include "kernels/autoencoder/cuda.cuh"
 #include "kernels/device/limits.cuh"
-#include "kernels/ensemble/session.cuh"
+#include "kernels/ensemble/context.cuh"
 #include "kernels/forest/cuda.cuh"
 #include "kernels/mahalanobis/cuda.cuh"
 #include "kernels/neighbours/cuda.cuh"
@@ -16,18 +16,17 @@
 namespace driftseal::kernels::ensemble {
 namespace {
 
+using device::CudaContext;
 using device::CudaDetector;
 using device::CudaModel;
-using device::CudaSession;
 
 template <auto kMember, auto kUpload>
 constexpr Algorithm MakeAlgorithm(decltype(Algorithm::launch) launch, decltype(Algorithm::variant_name) name) {
-  return {[](const CudaModel& model) { return model.*kMember != nullptr; },
-          [](const CudaModel& model, int32_t force, const device::DeviceLimits& limits, device::Uploader& uploader,
-             device::Member* member) {
-            return kUpload(*(model.*kMember), model.cols, force, limits, uploader, member);
-          },
-          launch, name};
+  return {
+      [](const CudaModel& model) { return model.*kMember != nullptr; },
+      [](const CudaModel& model, int32_t force, const device::DeviceLimits& limits, device::Uploader& uploader,
+         device::Member* member) { return kUpload(*(model.*kMember), model.cols, force, limits, uploader, member); },
+      launch, name};
 }
 
 constexpr std::array<Algorithm, kMembers> kAlgorithms = {
@@ -56,31 +55,31 @@ cudaError_t OpenLane(Lane& lane, uint64_t bytes, uint64_t rows, uint32_t groups)
   return lane.done.Create();
 }
 
-cudaError_t OpenSession(const device::CudaOptions& options, CudaSession* session) {
+cudaError_t OpenContext(const device::CudaOptions& options, CudaContext* context) {
   const auto or_default = [](uint64_t value, uint64_t standard) { return value > 0 ? value : standard; };
-  session->device = options.device;
-  session->tile_bytes = or_default(options.tile_bytes, kDefaultTile);
-  session->scratch_bytes = or_default(options.scratch_bytes, kDefaultScratch);
-  session->most_groups = static_cast<uint32_t>(or_default(options.most_groups, kDefaultGroups));
-  session->lane_rows = std::min(kLaneRows, session->tile_bytes / sizeof(float));
-  session->small_bytes = kSmallBytes;
+  context->device = options.device;
+  context->tile_bytes = or_default(options.tile_bytes, kDefaultTile);
+  context->scratch_bytes = or_default(options.scratch_bytes, kDefaultScratch);
+  context->most_groups = static_cast<uint32_t>(or_default(options.most_groups, kDefaultGroups));
+  context->lane_rows = std::min(kLaneRows, context->tile_bytes / sizeof(float));
+  context->small_bytes = kSmallBytes;
   DRIFTSEAL_CUDA_TRY(cudaSetDevice(options.device));
   int value = 0;
   DRIFTSEAL_CUDA_TRY(cudaDeviceGetAttribute(&value, cudaDevAttrMultiProcessorCount, options.device));
-  session->limits.multiprocessors = static_cast<uint32_t>(value);
+  context->limits.multiprocessors = static_cast<uint32_t>(value);
   DRIFTSEAL_CUDA_TRY(cudaDeviceGetAttribute(&value, cudaDevAttrMaxSharedMemoryPerBlockOptin, options.device));
-  session->limits.shared_bytes = static_cast<uint32_t>(value);
-  for (device::Stream* stream : {&session->main, &session->in, &session->out}) DRIFTSEAL_CUDA_TRY(stream->Create());
-  for (device::Stream& stream : session->streams) DRIFTSEAL_CUDA_TRY(stream.Create());
-  DRIFTSEAL_CUDA_TRY(session->fork.Create());
-  for (device::Event& event : session->joins) DRIFTSEAL_CUDA_TRY(event.Create());
-  for (device::Event& event : session->listed) DRIFTSEAL_CUDA_TRY(event.Create());
-  for (device::DeviceBuffer& scratch : session->scratch) DRIFTSEAL_CUDA_TRY(scratch.Allocate(session->scratch_bytes));
-  for (Lane& lane : session->lanes) {
-    DRIFTSEAL_CUDA_TRY(OpenLane(lane, session->tile_bytes, session->lane_rows, session->most_groups));
+  context->limits.shared_bytes = static_cast<uint32_t>(value);
+  for (device::Stream* stream : {&context->main, &context->in, &context->out}) DRIFTSEAL_CUDA_TRY(stream->Create());
+  for (device::Stream& stream : context->streams) DRIFTSEAL_CUDA_TRY(stream.Create());
+  DRIFTSEAL_CUDA_TRY(context->fork.Create());
+  for (device::Event& event : context->joins) DRIFTSEAL_CUDA_TRY(event.Create());
+  for (device::Event& event : context->listed) DRIFTSEAL_CUDA_TRY(event.Create());
+  for (device::DeviceBuffer& scratch : context->scratch) DRIFTSEAL_CUDA_TRY(scratch.Allocate(context->scratch_bytes));
+  for (Lane& lane : context->lanes) {
+    DRIFTSEAL_CUDA_TRY(OpenLane(lane, context->tile_bytes, context->lane_rows, context->most_groups));
   }
-  session->slices.reserve(session->most_groups);
-  return OpenLane(session->small, session->small_bytes, kBuckets.back(), 1);
+  context->slices.reserve(context->most_groups);
+  return OpenLane(context->small, context->small_bytes, kBuckets.back(), 1);
 }
 
 /// No exception may cross the module's border.
@@ -95,41 +94,41 @@ int Guard(const Body& body) {
   }
 }
 
-int Open(const device::CudaOptions* options, CudaSession** session) {
-  if (options == nullptr || session == nullptr) return device::kCudaBadArgument;
+int Open(const device::CudaOptions* options, CudaContext** context) {
+  if (options == nullptr || context == nullptr) return device::kCudaBadArgument;
   return Guard([&] {
-    auto opened = std::make_unique<CudaSession>();
-    const int status = static_cast<int>(OpenSession(*options, opened.get()));
-    if (status == device::kCudaOk) *session = opened.release();
+    auto opened = std::make_unique<CudaContext>();
+    const int status = static_cast<int>(OpenContext(*options, opened.get()));
+    if (status == device::kCudaOk) *context = opened.release();
     return status;
   });
 }
 
-void Close(CudaSession* session) { delete session; }
+void Close(CudaContext* context) { delete context; }
 
-int UploadMembers(CudaSession& session, const CudaModel& model, CudaDetector& detector) {
+int UploadMembers(CudaContext& context, const CudaModel& model, CudaDetector& detector) {
   for (size_t m = 0; m < kMembers; ++m) {
     if (!kAlgorithms[m].there(model)) continue;
     device::Member& member = detector.members[m];
-    const int status = kAlgorithms[m].upload(model, model.force[m], session.limits, detector.memory, &member);
+    const int status = kAlgorithms[m].upload(model, model.force[m], context.limits, detector.memory, &member);
     if (status != device::kCudaOk) return status;
-    // A tile must find room in the session's scratch.
-    if (member.tile_rows * member.scratch_row + 256 > session.scratch_bytes) return device::kCudaUnsupported;
+    // A tile must find room in the context's scratch.
+    if (member.tile_rows * member.scratch_row + 256 > context.scratch_bytes) return device::kCudaUnsupported;
   }
   return device::kCudaOk;
 }
 
-int Upload(CudaSession* session, const CudaModel* model, CudaDetector** detector) {
-  if (session == nullptr || model == nullptr || detector == nullptr || model->cols == 0) {
+int Upload(CudaContext* context, const CudaModel* model, CudaDetector** detector) {
+  if (context == nullptr || model == nullptr || detector == nullptr || model->cols == 0) {
     return device::kCudaBadArgument;
   }
-  if (model->cols * sizeof(float) > session->tile_bytes) return device::kCudaUnsupported;
+  if (model->cols * sizeof(float) > context->tile_bytes) return device::kCudaUnsupported;
   return Guard([&]() -> int {
-    DRIFTSEAL_CUDA_TRY(cudaSetDevice(session->device));
+    DRIFTSEAL_CUDA_TRY(cudaSetDevice(context->device));
     auto uploaded = std::make_unique<CudaDetector>();
     uploaded->cols = static_cast<uint32_t>(model->cols);
-    int status = UploadMembers(*session, *model, *uploaded);
-    if (status == device::kCudaOk) status = static_cast<int>(CaptureGraphs(*session, *uploaded));
+    int status = UploadMembers(*context, *model, *uploaded);
+    if (status == device::kCudaOk) status = static_cast<int>(CaptureGraphs(*context, *uploaded));
     if (status == device::kCudaOk) *detector = uploaded.release();
     return status;
   });
@@ -137,11 +136,11 @@ int Upload(CudaSession* session, const CudaModel* model, CudaDetector** detector
 
 void Release(CudaDetector* detector) { delete detector; }
 
-int Score(CudaSession* session, const device::CudaCall* call) {
-  if (session == nullptr || call == nullptr || (call->group_count > 0 && call->groups == nullptr)) {
+int Score(CudaContext* context, const device::CudaCall* call) {
+  if (context == nullptr || call == nullptr || (call->group_count > 0 && call->groups == nullptr)) {
     return device::kCudaBadArgument;
   }
-  return Guard([&] { return ScoreCall(*session, *call); });
+  return Guard([&] { return ScoreCall(*context, *call); });
 }
 
 const char* Variant(const CudaDetector* detector, uint32_t member) {
@@ -152,13 +151,13 @@ const char* VariantName(uint32_t member, uint32_t number) {
   return member < kMembers ? kAlgorithms[member].variant_name(number) : nullptr;
 }
 
-int Allocate(CudaSession* session, uint64_t bytes, void** memory) {
-  DRIFTSEAL_CUDA_TRY(cudaSetDevice(session->device));
+int Allocate(CudaContext* context, uint64_t bytes, void** memory) {
+  DRIFTSEAL_CUDA_TRY(cudaSetDevice(context->device));
   return static_cast<int>(cudaMalloc(memory, bytes));
 }
 void Free(void* memory) { (void)cudaFree(memory); }
-int AllocatePinned(CudaSession* session, uint64_t bytes, void** memory) {
-  DRIFTSEAL_CUDA_TRY(cudaSetDevice(session->device));
+int AllocatePinned(CudaContext* context, uint64_t bytes, void** memory) {
+  DRIFTSEAL_CUDA_TRY(cudaSetDevice(context->device));
   return static_cast<int>(cudaHostAlloc(memory, bytes, cudaHostAllocPortable));
 }
 void FreePinned(void* memory) { (void)cudaFreeHost(memory); }
@@ -169,9 +168,9 @@ int CopyOut(void* host, const void* source, uint64_t bytes) {
   return static_cast<int>(cudaMemcpy(host, source, bytes, cudaMemcpyDeviceToHost));
 }
 
-int Measure(CudaSession* session, device::CudaLimits* limits) {
-  DRIFTSEAL_CUDA_TRY(cudaSetDevice(session->device));
-  return static_cast<int>(device::MeasureLimits(session->limits, limits));
+int Measure(CudaContext* context, device::CudaLimits* limits) {
+  DRIFTSEAL_CUDA_TRY(cudaSetDevice(context->device));
+  return static_cast<int>(device::MeasureLimits(context->limits, limits));
 }
 
 const char* ErrorText(int status) {

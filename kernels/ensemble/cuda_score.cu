@@ -3,15 +3,15 @@
 #include <algorithm>
 #include <cstring>
 
-#include "kernels/ensemble/session.cuh"
+#include "kernels/ensemble/context.cuh"
 
 namespace driftseal::kernels::ensemble {
 namespace {
 
 using device::CudaCall;
+using device::CudaContext;
 using device::CudaDetector;
 using device::CudaGroup;
-using device::CudaSession;
 
 bool Pinned(const void* memory) {
   cudaPointerAttributes attributes{};
@@ -25,18 +25,18 @@ bool Pinned(const void* memory) {
 /// Walks over a call's rows chunk by chunk.
 class Chunker {
  public:
-  Chunker(CudaSession& session, const CudaCall& call) : session_(session), call_(call) {}
+  Chunker(CudaContext& context, const CudaCall& call) : context_(context), call_(call) {}
 
-  /// Fills session.slices with the next chunk of at most `most_rows` rows and `most_bytes` bytes; false after the last.
+  /// Fills context.slices with the next chunk of at most `most_rows` rows and `most_bytes` bytes; false after the last.
   /// `rows` is where the chunk's rows will lie on the device; null: where the call has them.
   bool Next(uint64_t most_rows, uint64_t most_bytes, const float* rows) {
-    auto& slices = session_.slices;
+    auto& slices = context_.slices;
     slices.clear();
     chunk_rows_ = chunk_bytes_ = 0;
     first_row_ = row_;
     first_value_ = value_;
     std::array<uint64_t, kMembers> scratch{};
-    while (group_ < call_.group_count && slices.size() < session_.most_groups) {
+    while (group_ < call_.group_count && slices.size() < context_.most_groups) {
       const CudaGroup& group = call_.groups[group_];
       const uint64_t row_bytes = uint64_t{group.detector->cols} * sizeof(float);
       uint64_t room = std::min(most_rows - chunk_rows_, (most_bytes - chunk_bytes_) / row_bytes);
@@ -67,7 +67,7 @@ class Chunker {
     for (size_t m = 0; m < kMembers; ++m) {
       const device::Member& member = detector.members[m];
       if (!detector.has(m) || member.scratch_row == 0) continue;
-      const uint64_t left = session_.scratch_bytes - std::min(session_.scratch_bytes, used[m] + 256);
+      const uint64_t left = context_.scratch_bytes - std::min(context_.scratch_bytes, used[m] + 256);
       rows = std::min(rows, left / (member.scratch_row * member.tile_rows) * member.tile_rows);
     }
     return rows;
@@ -80,34 +80,34 @@ class Chunker {
     }
   }
 
-  CudaSession& session_;
+  CudaContext& context_;
   const CudaCall& call_;
   uint64_t group_ = 0, done_ = 0, row_ = 0, value_ = 0;
   uint64_t first_row_ = 0, first_value_ = 0, chunk_rows_ = 0, chunk_bytes_ = 0;
 };
 
-cudaError_t ScoreOnDevice(CudaSession& session, const CudaCall& call) {
-  Chunker chunks(session, call);
+cudaError_t ScoreOnDevice(CudaContext& context, const CudaCall& call) {
+  Chunker chunks(context, call);
   for (size_t i = 0; chunks.Next(kMostChunkRows, UINT64_MAX, nullptr); ++i) {
-    const size_t lane = i % session.lanes.size();
-    DRIFTSEAL_CUDA_TRY(cudaEventSynchronize(session.listed[lane]));
+    const size_t lane = i % context.lanes.size();
+    DRIFTSEAL_CUDA_TRY(cudaEventSynchronize(context.listed[lane]));
     Scores scores{};
     for (size_t m = 0; m < kMembers; ++m) {
       if (call.scores[m] != nullptr) scores[m] = call.scores[m] + chunks.first_row();
     }
     DRIFTSEAL_CUDA_TRY(
-        EnqueueChunk(session, session.lanes[lane].work, session.slices.data(), session.slices.size(), scores));
-    DRIFTSEAL_CUDA_TRY(cudaEventRecord(session.listed[lane], session.main));
+        EnqueueChunk(context, context.lanes[lane].work, context.slices.data(), context.slices.size(), scores));
+    DRIFTSEAL_CUDA_TRY(cudaEventRecord(context.listed[lane], context.main));
   }
-  return cudaStreamSynchronize(session.main);
+  return cudaStreamSynchronize(context.main);
 }
 
 /// Scores of a chunk on their way back: which rows of the call they belong to, and whose (a chunk may hold detectors
 /// with different members, whose scores in between must be left alone).
 class HostPipeline {
  public:
-  HostPipeline(CudaSession& session, const CudaCall& call)
-      : session_(session), call_(call), rows_pinned_(Pinned(call.rows)) {
+  HostPipeline(CudaContext& context, const CudaCall& call)
+      : context_(context), call_(call), rows_pinned_(Pinned(call.rows)) {
     for (size_t m = 0; m < kMembers; ++m) {
       wanted_[m] = call.scores[m] != nullptr;
       // Straight into the caller's memory only where every row gets a score of this member.
@@ -118,12 +118,12 @@ class HostPipeline {
   }
 
   cudaError_t Run() {
-    Chunker chunks(session_, call_);
+    Chunker chunks(context_, call_);
     size_t i = 0;
     for (;; ++i) {
-      Lane& lane = session_.lanes[i % 2];
+      Lane& lane = context_.lanes[i % 2];
       DRIFTSEAL_CUDA_TRY(Harvest(i % 2));
-      if (!chunks.Next(session_.lane_rows, session_.tile_bytes, lane.device_rows.as<float>())) break;
+      if (!chunks.Next(context_.lane_rows, context_.tile_bytes, lane.device_rows.as<float>())) break;
       DRIFTSEAL_CUDA_TRY(Submit(lane, chunks, &pending_[i % 2]));
     }
     return Harvest((i + 1) % 2);
@@ -140,25 +140,25 @@ class HostPipeline {
       std::memcpy(lane.rows.as<float>(), source, chunks.bytes());
       source = lane.rows.as<float>();
     }
-    DRIFTSEAL_CUDA_TRY(cudaMemcpyAsync(lane.device_rows.as<float>(), source, chunks.bytes(), cudaMemcpyHostToDevice,
-                                       session_.in));
-    DRIFTSEAL_CUDA_TRY(cudaEventRecord(lane.arrived, session_.in));
-    DRIFTSEAL_CUDA_TRY(cudaStreamWaitEvent(session_.main, lane.arrived, 0));
+    DRIFTSEAL_CUDA_TRY(
+        cudaMemcpyAsync(lane.device_rows.as<float>(), source, chunks.bytes(), cudaMemcpyHostToDevice, context_.in));
+    DRIFTSEAL_CUDA_TRY(cudaEventRecord(lane.arrived, context_.in));
+    DRIFTSEAL_CUDA_TRY(cudaStreamWaitEvent(context_.main, lane.arrived, 0));
     Scores scores{};
     for (size_t m = 0; m < kMembers; ++m) {
-      if (wanted_[m]) scores[m] = lane.device_scores.as<float>() + m * session_.lane_rows;
+      if (wanted_[m]) scores[m] = lane.device_scores.as<float>() + m * context_.lane_rows;
     }
-    DRIFTSEAL_CUDA_TRY(EnqueueChunk(session_, lane.work, session_.slices.data(), session_.slices.size(), scores));
-    DRIFTSEAL_CUDA_TRY(cudaEventRecord(lane.scored, session_.main));
-    DRIFTSEAL_CUDA_TRY(cudaStreamWaitEvent(session_.out, lane.scored, 0));
+    DRIFTSEAL_CUDA_TRY(EnqueueChunk(context_, lane.work, context_.slices.data(), context_.slices.size(), scores));
+    DRIFTSEAL_CUDA_TRY(cudaEventRecord(lane.scored, context_.main));
+    DRIFTSEAL_CUDA_TRY(cudaStreamWaitEvent(context_.out, lane.scored, 0));
     for (size_t m = 0; m < kMembers; ++m) {
       if (!wanted_[m]) continue;
-      float* target = direct_[m] ? call_.scores[m] + chunks.first_row()
-                                 : lane.scores.as<float>() + m * session_.lane_rows;
+      float* target =
+          direct_[m] ? call_.scores[m] + chunks.first_row() : lane.scores.as<float>() + m * context_.lane_rows;
       DRIFTSEAL_CUDA_TRY(
-          cudaMemcpyAsync(target, scores[m], chunks.rows() * sizeof(float), cudaMemcpyDeviceToHost, session_.out));
+          cudaMemcpyAsync(target, scores[m], chunks.rows() * sizeof(float), cudaMemcpyDeviceToHost, context_.out));
     }
-    DRIFTSEAL_CUDA_TRY(cudaEventRecord(lane.done, session_.out));
+    DRIFTSEAL_CUDA_TRY(cudaEventRecord(lane.done, context_.out));
     *pending = {chunks.first_row(), chunks.rows()};
     return cudaSuccess;
   }
@@ -167,7 +167,7 @@ class HostPipeline {
   cudaError_t Harvest(size_t index) {
     Pending& pending = pending_[index];
     if (pending.rows == 0) return cudaSuccess;
-    Lane& lane = session_.lanes[index];
+    Lane& lane = context_.lanes[index];
     DRIFTSEAL_CUDA_TRY(cudaEventSynchronize(lane.done));
     const uint64_t end = pending.first_row + pending.rows;
     // Chunks come back in order: what lies before this one's first row is done with.
@@ -178,7 +178,7 @@ class HostPipeline {
       for (size_t m = 0; m < kMembers && from < to; ++m) {
         if (!wanted_[m] || direct_[m] || !call_.groups[g].detector->has(m)) continue;
         std::memcpy(call_.scores[m] + from,
-                    lane.scores.as<float>() + m * session_.lane_rows + (from - pending.first_row),
+                    lane.scores.as<float>() + m * context_.lane_rows + (from - pending.first_row),
                     (to - from) * sizeof(float));
       }
     }
@@ -186,7 +186,7 @@ class HostPipeline {
     return cudaSuccess;
   }
 
-  CudaSession& session_;
+  CudaContext& context_;
   const CudaCall& call_;
   bool rows_pinned_;
   std::array<bool, kMembers> wanted_{}, direct_{};
@@ -195,8 +195,8 @@ class HostPipeline {
 };
 
 /// The graph for one detector's small batch; null where there is none.
-const device::Graph* GraphFor(const CudaSession& session, const CudaCall& call) {
-  if (call.group_count != 1 || call.groups[0].detector->owner != &session) return nullptr;
+const device::Graph* GraphFor(const CudaContext& context, const CudaCall& call) {
+  if (call.group_count != 1 || call.groups[0].detector->owner != &context) return nullptr;
   const CudaDetector& detector = *call.groups[0].detector;
   for (size_t m = 0; m < kMembers; ++m) {
     if (detector.has(m) && call.scores[m] == nullptr) return nullptr;
@@ -208,14 +208,14 @@ const device::Graph* GraphFor(const CudaSession& session, const CudaCall& call) 
 }
 
 /// Replays a graph with this call's rows. Its work list is written anew: the kernels read counts from there.
-cudaError_t ScoreByGraph(CudaSession& session, const CudaCall& call, const device::Graph& graph) {
-  Lane& lane = session.small;
+cudaError_t ScoreByGraph(CudaContext& context, const CudaCall& call, const device::Graph& graph) {
+  Lane& lane = context.small;
   const CudaGroup& group = call.groups[0];
   std::memcpy(lane.rows.as<float>(), call.rows, group.rows * group.detector->cols * sizeof(float));
   const Slice slice{group.detector, lane.device_rows.as<float>(), 0, group.rows};
-  (void)PlanChunk(session, lane.work, &slice, 1, SmallScores(session, *group.detector));
-  DRIFTSEAL_CUDA_TRY(graph.Launch(session.main));
-  DRIFTSEAL_CUDA_TRY(cudaStreamSynchronize(session.main));
+  (void)PlanChunk(context, lane.work, &slice, 1, SmallScores(context, *group.detector));
+  DRIFTSEAL_CUDA_TRY(graph.Launch(context.main));
+  DRIFTSEAL_CUDA_TRY(cudaStreamSynchronize(context.main));
   for (size_t m = 0; m < kMembers; ++m) {
     if (!group.detector->has(m)) continue;
     std::memcpy(call.scores[m], lane.scores.as<float>() + m * kBuckets.back(), group.rows * sizeof(float));
@@ -225,7 +225,7 @@ cudaError_t ScoreByGraph(CudaSession& session, const CudaCall& call, const devic
 
 }  // namespace
 
-int ScoreCall(CudaSession& session, const CudaCall& call) {
+int ScoreCall(CudaContext& context, const CudaCall& call) {
   uint64_t rows = 0;
   for (uint64_t g = 0; g < call.group_count; ++g) {
     if (call.groups[g].detector == nullptr) return device::kCudaBadArgument;
@@ -233,11 +233,11 @@ int ScoreCall(CudaSession& session, const CudaCall& call) {
   }
   if (rows == 0) return device::kCudaOk;
   if (call.rows == nullptr) return device::kCudaBadArgument;
-  DRIFTSEAL_CUDA_TRY(cudaSetDevice(session.device));
-  const device::Graph* graph = call.on_device != 0 ? nullptr : GraphFor(session, call);
-  const cudaError_t error = call.on_device != 0 ? ScoreOnDevice(session, call)
-                            : graph != nullptr  ? ScoreByGraph(session, call, *graph)
-                                                : HostPipeline(session, call).Run();
+  DRIFTSEAL_CUDA_TRY(cudaSetDevice(context.device));
+  const device::Graph* graph = call.on_device != 0 ? nullptr : GraphFor(context, call);
+  const cudaError_t error = call.on_device != 0 ? ScoreOnDevice(context, call)
+                            : graph != nullptr  ? ScoreByGraph(context, call, *graph)
+                                                : HostPipeline(context, call).Run();
   // Nothing may still write into the caller's memory when it hears of an error.
   if (error != cudaSuccess) (void)cudaDeviceSynchronize();
   return static_cast<int>(error);

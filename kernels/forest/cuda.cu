@@ -34,8 +34,8 @@ __device__ uint32_t Rank(const float* tree, uint32_t levels, float x) {
 
 /// Turns rows into row tiles of ranks. The thresholds lie in shared memory, where `in_shared` says they fit; a block
 /// then serves many tiles.
-__global__ void __launch_bounds__(kThreads) Quantise(const Group* groups, uint32_t count, uint32_t tiles,
-                                                     uint32_t shared_words, bool clear_sums) {
+__global__ void __launch_bounds__(kThreads)
+    Quantise(const Group* groups, uint32_t count, uint32_t tiles, uint32_t shared_words, bool clear_sums) {
   float* stage = reinterpret_cast<float*>(device::DynamicShared());
   float* shared_pivots = stage + kStageFeatures * kStride;
   const CudaModel* loaded = nullptr;
@@ -121,8 +121,8 @@ __device__ void WalkTile(const uint32_t* trees, uint32_t count, const CudaModel&
   if (t < count) Walk<1>(trees + t * model.tree_words, model.tree_words, model.depth, row, palette, sums);
 }
 
-/// Blocks take equal runs of row tiles and, by blockIdx.y, a chunk of the trees. Within a run a block loads a detector's
-/// trees once; its warps then take tiles on their own.
+/// Blocks take equal runs of row tiles and, by blockIdx.y, a chunk of the trees. Within a run a block loads a
+/// detector's trees once; its warps then take tiles on their own.
 __global__ void __launch_bounds__(kMostWarps * 32, 1)
     ScoreShared(const Group* groups, uint32_t count, uint32_t tiles, uint32_t tile_bytes, bool direct) {
   unsigned char* shared = device::DynamicShared();

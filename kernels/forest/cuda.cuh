@@ -18,8 +18,8 @@ const char* CudaVariantName(uint32_t variant);
 
 /// Trees in shared memory are complete: of depth D they have 2^D words, the first unused and then the nodes in
 /// breadth-first order (so that the children of node i are 2i and 2i + 1, and a level's 32 nodes lie in 32 banks), and
-/// 2^D bytes, the leaves' numbers in `palette`. A node is the byte offset of its feature in a row tile (bits 31..16) and
-/// its threshold's rank (15..0).
+/// 2^D bytes, the leaves' numbers in `palette`. A node is the byte offset of its feature in a row tile (bits 31..16)
+/// and its threshold's rank (15..0).
 inline constexpr uint32_t kMostDepth = 10, kMostPaths = 256;
 constexpr uint32_t TreeBytes(uint32_t depth) { return depth < 2 ? 8u << depth : 5u << depth; }
 
@@ -29,22 +29,23 @@ inline constexpr uint32_t kMostWarps = 12;  ///< A block's, each with a row tile
 
 struct CudaModel {
   // Shared variants.
-  const uint32_t* trees;          ///< In chunks that fit a block's shared memory; TreeBytes each.
-  const uint32_t* palette;        ///< kMostPaths path lengths, in 2⁻¹⁶.
-  const uint32_t* features;       ///< Which columns the forest compares: `used` of them.
-  const uint2* searches;          ///< A feature's search tree: where it starts in `pivots`, and its levels L.
-  const float* pivots;            ///< 2^L words a feature: one unused, then thresholds breadth-first, padded with +∞.
+  const uint32_t* trees;     ///< In chunks that fit a block's shared memory; TreeBytes each.
+  const uint32_t* palette;   ///< kMostPaths path lengths, in 2⁻¹⁶.
+  const uint32_t* features;  ///< Which columns the forest compares: `used` of them.
+  const uint2* searches;     ///< A feature's search tree: where it starts in `pivots`, and its levels L.
+  const float* pivots;       ///< 2^L words a feature: one unused, then thresholds breadth-first, padded with +∞.
   uint32_t pivot_words;
   uint32_t used, depth, tree_words, tree_count, chunk_trees;
   // kWalk.
-  const uint2* nodes;             ///< See WalkNode below.
+  const uint2* nodes;  ///< See WalkNode below.
   const uint32_t* roots;
   // All.
   double norm;
 };
 
-/// A node to walk: a leaf has kLeaf set in y and its path in x; an inner node has its threshold's bits in x, its feature
-/// in y from kFeatureShift on and below that where its left child stands, counted from the root (the right one follows).
+/// A node to walk: a leaf has kLeaf set in y and its path in x; an inner node has its threshold's bits in x, its
+/// feature in y from kFeatureShift on and below that where its left child stands, counted from the root (the right one
+/// follows).
 struct CudaWalk {
   static constexpr uint32_t kLeaf = 1u << 31, kFeatureShift = 18, kIndexMask = (1u << kFeatureShift) - 1;
 };

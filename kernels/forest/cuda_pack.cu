@@ -12,8 +12,8 @@ namespace {
 using device::CudaForest;
 using device::CudaNode;
 
-constexpr uint32_t kAlwaysRight = 0;         // Below every row's rank.
-constexpr uint32_t kMostThresholds = 0xfffd;  // Ranks are 1 up to one more than that; NaN's is 0xffff.
+constexpr uint32_t kAlwaysRight = 0;           // Below every row's rank.
+constexpr uint32_t kMostThresholds = 0xfffd;   // Ranks are 1 up to one more than that; NaN's is 0xffff.
 constexpr uint32_t kMostTreeNodes = 1u << 17;  // Depth 16
 
 uint32_t FixedPath(float path) { return static_cast<uint32_t>(static_cast<double>(path) * 65536 + 0.5); }

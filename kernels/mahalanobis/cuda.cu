@@ -28,7 +28,9 @@ struct Centred {
 __device__ double WarpScore(const Group& group, const CudaModel& model, uint32_t row) {
   const uint32_t lane = threadIdx.x % 32;
   const float* x = group.rows + static_cast<size_t>(row) * model.cols;
-  const auto difference = [&](uint32_t k) { return (static_cast<double>(x[k]) - model.mean_high[k]) - model.mean_low[k]; };
+  const auto difference = [&](uint32_t k) {
+    return (static_cast<double>(x[k]) - model.mean_high[k]) - model.mean_low[k];
+  };
   double sum = 0;
   for (uint32_t k = lane; k < model.cols; k += 32) sum += model.isotropic * difference(k) * difference(k);
   for (uint32_t j = lane; j < model.tiles * Product::kColumns; j += 32) {
@@ -54,9 +56,9 @@ __global__ void __launch_bounds__(Product::kThreads, 2) Score(const Group* group
   const Centred centred{group, model};
   for (uint32_t row = threadIdx.x / 32; row < Product::kRows; row += Product::kThreads / 32) {
     const uint32_t at = min(first_row + row, group.count - 1);
-    const auto facts = device::WarpRowFacts(
-        [&](uint32_t k) { return group.rows[static_cast<size_t>(at) * model.cols + k]; },
-        [&](uint32_t k) { return centred(at, k); }, model.cols);
+    const auto facts =
+        device::WarpRowFacts([&](uint32_t k) { return group.rows[static_cast<size_t>(at) * model.cols + k]; },
+                             [&](uint32_t k) { return centred(at, k); }, model.cols);
     squared[row] = facts.squared;
     finite[row] = facts.finite;
     largest[row] = facts.largest;
@@ -113,8 +115,8 @@ int CudaUpload(const device::CudaMahalanobis& source, uint64_t cols, int32_t for
   model.mean_high = uploader.Copy(high);
   model.mean_low = uploader.Copy(low);
   model.weights = uploader.Copy(weights);
-  model.blocks = uploader.Copy(device::PackColumns(
-      source.count, cols, [&](uint64_t j, uint64_t c) { return source.directions[j * cols + c]; }));
+  model.blocks = uploader.Copy(
+      device::PackColumns(source.count, cols, [&](uint64_t j, uint64_t c) { return source.directions[j * cols + c]; }));
   member->model = uploader.Copy(&model, 1);
   member->variant = kMultiplyAdd;
   member->tile_rows = Product::kRows;

@@ -189,8 +189,8 @@ __device__ void AddGroup(const CudaModel& model, const float* row, uint32_t grou
   const uint32_t tile = group / kTileGroups, half = group / 4 % 2, t = group % 4;
   for (uint32_t pair = 0; pair < 2; ++pair) {
     AddFour(
-        model, row,
-        [&](uint32_t i) { return tile * 64 + half * 32 + (pair * 2 + i / 2) * 8 + 2 * t + i % 2; }, nearest);
+        model, row, [&](uint32_t i) { return tile * 64 + half * 32 + (pair * 2 + i / 2) * 8 + 2 * t + i % 2; },
+        nearest);
   }
 }
 
@@ -225,7 +225,8 @@ __global__ void __launch_bounds__(kRefineWarps * 32) Refine(const Group* groups,
     }
   }
   for (uint32_t first = 0; all && first < model.rows; first += 4) {
-    AddFour(model, row, [&](uint32_t i) { return first + i; }, &nearest);
+    AddFour(
+        model, row, [&](uint32_t i) { return first + i; }, &nearest);
   }
   double sum = 0;
   float finite = 0;

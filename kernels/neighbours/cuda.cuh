@@ -32,10 +32,10 @@ struct CudaModel {
   device::TensorModel tensor;  ///< Reference rows s' = scale·(s − centre); side: ‖s'‖²/2, +∞ for rows that fill up.
   const float* exact;          ///< rows × cols
   uint32_t rows, cols, k;
-  uint32_t groups;        ///< Of kGroupRows, in the filter: tiles · kTileGroups; 0 without one.
+  uint32_t groups;  ///< Of kGroupRows, in the filter: tiles · kTileGroups; 0 without one.
   bool kth;
-  float largest_norm;     ///< max ‖s'‖
-  float product_error;    ///< |x'·s' as computed − x'·s'| <= product_error·‖x'‖‖s'‖ + absolute_error·(‖x'‖ + ‖s'‖)
+  float largest_norm;  ///< max ‖s'‖
+  float product_error;  ///< |x'·s' as computed − x'·s'| <= product_error·‖x'‖‖s'‖ + absolute_error·(‖x'‖ + ‖s'‖)
   float absolute_error;
 };
 

@@ -66,8 +66,8 @@ void PackFilter(const CudaNeighbours& source, uint64_t cols, const Scaled& scale
       source.rows, cols, steps, [&](uint64_t i, uint64_t c) { return scaled.rows[i * cols + c]; }));
   model->groups = tensor.tiles * kTileGroups;
   model->largest_norm = static_cast<float>(scaled.largest * (1 + 1e-6));
-  // Both operands are off by 2⁻²², low·low is dropped, x − c and s' are rounded to float32 before they are split; each of
-  // the tensor cores' sums, of 16 products, is truncated at 2⁻²³ of what it has got to, and 16 products as one.
+  // Both operands are off by 2⁻²², low·low is dropped, x − c and s' are rounded to float32 before they are split; each
+  // of the tensor cores' sums, of 16 products, is truncated at 2⁻²³ of what it has got to, and 16 products as one.
   const double sums = 3.0 * tensor.chunks * steps;
   model->product_error = static_cast<float>(4 * 0x1p-22 + sums * 2 * 0x1p-23);
   model->absolute_error = static_cast<float>(std::sqrt(static_cast<double>(cols)) * 0x1p-24);

@@ -50,8 +50,7 @@ struct KernelSums {
 
 /// Writes a warp's 32 scores.
 __device__ void StoreScores(const Group& group, const CudaModel& model, uint32_t first_row,
-                            const Total (&totals)[Tensor::kRowTiles][2],
-                            const float (&squared)[Tensor::kRowTiles][2]) {
+                            const Total (&totals)[Tensor::kRowTiles][2], const float (&squared)[Tensor::kRowTiles][2]) {
   const uint32_t lane = threadIdx.x % 32;
 #pragma unroll
   for (int m = 0; m < Tensor::kRowTiles; ++m) {
@@ -99,9 +98,9 @@ __global__ void __launch_bounds__(Product::kThreads) ScorePlain(const Group* gro
   const device::ScaledRows rows{group.rows, model.tensor.centre, model.tensor.scale, group.count, model.tensor.cols};
   for (uint32_t row = threadIdx.x / 32; row < Product::kRows; row += Product::kThreads / 32) {
     const uint32_t at = min(first_row + row, group.count - 1);
-    const auto facts = device::WarpRowFacts(
-        [&](uint32_t k) { return group.rows[static_cast<size_t>(at) * model.tensor.cols + k]; },
-        [&](uint32_t k) { return rows(at, k); }, model.tensor.cols);
+    const auto facts =
+        device::WarpRowFacts([&](uint32_t k) { return group.rows[static_cast<size_t>(at) * model.tensor.cols + k]; },
+                             [&](uint32_t k) { return rows(at, k); }, model.tensor.cols);
     norms[row] = -0.5F * facts.squared;
     finite[row] = facts.finite;
   }
@@ -110,8 +109,8 @@ __global__ void __launch_bounds__(Product::kThreads) ScorePlain(const Group* gro
   Total totals[8];
   for (uint32_t tile = 0; tile < model.tensor.tiles; ++tile) {
     Product::Sums sums;
-    Product::Run<kDifferences>(input, model.blocks + static_cast<size_t>(tile) * model.tensor.cols * 64, model.tensor.cols, shared,
-                               sums);
+    Product::Run<kDifferences>(input, model.blocks + static_cast<size_t>(tile) * model.tensor.cols * 64,
+                               model.tensor.cols, shared, sums);
     const float4 w = *reinterpret_cast<const float4*>(model.tensor.side + tile * 64 + Product::Column());
     const float4 n = *reinterpret_cast<const float4*>(model.norms + tile * 64 + Product::Column());
     const float alpha[4] = {w.x, w.y, w.z, w.w}, norm[4] = {n.x, n.y, n.z, n.w};
@@ -142,8 +141,8 @@ __global__ void __launch_bounds__(Product::kThreads) ScorePlain(const Group* gro
 
 cudaError_t CudaLaunch(uint32_t variant, const device::Launch& launch, const device::DeviceLimits&) {
   const auto tensor = [&](auto* kernel, int steps) {
-    return device::Run(kernel, launch.tiles, Tensor::kThreads, Tensor::SharedBytes(steps), launch.stream,
-                       launch.groups, launch.count);
+    return device::Run(kernel, launch.tiles, Tensor::kThreads, Tensor::SharedBytes(steps), launch.stream, launch.groups,
+                       launch.count);
   };
   const auto plain = [&](auto* kernel) {
     constexpr size_t kBytes = (Product::kSharedFloats + 2 * Product::kRows) * sizeof(float);

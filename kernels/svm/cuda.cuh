@@ -10,12 +10,12 @@
 namespace driftseal::kernels::svm {
 
 enum CudaVariant : uint32_t {
-  kTensor16,      ///< Tensor cores, fp16 split in two, up to 16 columns held in registers.
-  kTensor32,      ///< up to 32
-  kTensor64,      ///< up to 64
-  kTensorWide,    ///< more: columns pass by in chunks
-  kMultiplyAdd,   ///< float32 inner products
-  kDifferences,   ///< float32 sums of squared differences
+  kTensor16,     ///< Tensor cores, fp16 split in two, up to 16 columns held in registers.
+  kTensor32,     ///< up to 32
+  kTensor64,     ///< up to 64
+  kTensorWide,   ///< more: columns pass by in chunks
+  kMultiplyAdd,  ///< float32 inner products
+  kDifferences,  ///< float32 sums of squared differences
   kCudaVariants,
 };
 const char* CudaVariantName(uint32_t variant);

@@ -9,7 +9,7 @@
 namespace driftseal::kernels::svm {
 namespace {
 
-constexpr uint32_t kTile = 64;          // Vectors a tile
+constexpr uint32_t kTile = 64;                                        // Vectors a tile
 constexpr uint32_t kSteps[] = {1, 2, 4, device::Tensor::kWideSteps};  // Of 16 columns, a chunk of each tensor variant
 
 /// The scaled model in doubles.
@@ -40,8 +40,8 @@ Scaled Scale(const device::CudaSvm& svm, uint64_t cols) {
   return scaled;
 }
 
-/// What a tensor variant may be off by, relative to Σ|α|. Every operand is off by 2⁻²² and low·low is dropped; the tensor
-/// cores truncate each of their sums, half a unit of 2⁻²⁴ on average; a component below 2⁻³ is off by 2⁻²⁵.
+/// What a tensor variant may be off by, relative to Σ|α|. Every operand is off by 2⁻²² and low·low is dropped; the
+/// tensor cores truncate each of their sums, half a unit of 2⁻²⁴ on average; a component below 2⁻³ is off by 2⁻²⁵.
 double TensorError(const Scaled& scaled, uint64_t cols) {
   const double norm = std::sqrt(scaled.largest), sums = 3.0 * std::ceil(static_cast<double>(cols) / 16);
   const double exponent = (scaled.largest + norm) * (3 * 0x1p-22 + sums * 0x1p-25) +
@@ -69,9 +69,12 @@ bool Holds(uint32_t variant, const Scaled& scaled, uint64_t cols) {
 }  // namespace
 
 const char* CudaVariantName(uint32_t variant) {
-  constexpr const char* kNames[] = {"tensor fp16x3, 16 columns", "tensor fp16x3, 32 columns",
-                                    "tensor fp16x3, 64 columns", "tensor fp16x3, wide",
-                                    "fma",                       "fma, differences"};
+  constexpr const char* kNames[] = {"tensor fp16x3, 16 columns",
+                                    "tensor fp16x3, 32 columns",
+                                    "tensor fp16x3, 64 columns",
+                                    "tensor fp16x3, wide",
+                                    "fma",
+                                    "fma, differences"};
   return variant < kCudaVariants ? kNames[variant] : nullptr;
 }
 

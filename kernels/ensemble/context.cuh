@@ -1,5 +1,5 @@
-#ifndef DRIFTSEAL_KERNELS_ENSEMBLE_SESSION_CUH_
-#define DRIFTSEAL_KERNELS_ENSEMBLE_SESSION_CUH_
+#ifndef DRIFTSEAL_KERNELS_ENSEMBLE_CONTEXT_CUH_
+#define DRIFTSEAL_KERNELS_ENSEMBLE_CONTEXT_CUH_
 
 #include <array>
 #include <vector>
@@ -18,7 +18,7 @@ inline constexpr std::array<uint32_t, 5> kBuckets = {16, 64, 256, 1024, 4096};  
 
 using Scores = std::array<float*, kMembers>;
 
-/// One member of the ensemble as the session calls it.
+/// One member of the ensemble as the context calls it.
 struct Algorithm {
   bool (*there)(const device::CudaModel& model);
   int (*upload)(const device::CudaModel& model, int32_t force, const device::DeviceLimits& limits,
@@ -31,7 +31,7 @@ const std::array<Algorithm, kMembers>& Algorithms();
 /// Rows of one detector in a chunk.
 struct Slice {
   const device::CudaDetector* detector;
-  const float* rows;  ///< On the device.
+  const float* rows;      ///< On the device.
   uint64_t first, count;  ///< Of the chunk's rows.
 };
 
@@ -73,12 +73,12 @@ struct CudaDetector {
   uint32_t cols = 0;
   Uploader memory;
   std::array<Member, kCudaMembers> members;
-  const CudaSession* owner = nullptr;  ///< Whose buffers the graphs use.
+  const CudaContext* owner = nullptr;  ///< Whose buffers the graphs use.
   std::array<Graph, ensemble::kBuckets.size()> graphs;
   bool has(size_t member) const { return members[member].model != nullptr; }
 };
 
-struct CudaSession {
+struct CudaContext {
   int device = 0;
   DeviceLimits limits;
   uint64_t tile_bytes = 0, scratch_bytes = 0, lane_rows = 0;
@@ -100,20 +100,21 @@ struct CudaSession {
 namespace driftseal::kernels::ensemble {
 
 /// Where the graphs of `detector` leave their scores.
-Scores SmallScores(const device::CudaSession& session, const device::CudaDetector& detector);
+Scores SmallScores(const device::CudaContext& context, const device::CudaDetector& detector);
 
 /// Writes a chunk's work lists into `work.host`; the same for the same slices but for their counts.
-Plan PlanChunk(device::CudaSession& session, WorkList& work, const Slice* slices, size_t count, const Scores& scores);
+Plan PlanChunk(device::CudaContext& context, WorkList& work, const Slice* slices, size_t count, const Scores& scores);
 
-/// Plans one chunk and puts it on session.main and the members' streams, which join it again. Host memory of `work` must be free.
-cudaError_t EnqueueChunk(device::CudaSession& session, WorkList& work, const Slice* slices, size_t count,
+/// Plans one chunk and puts it on context.main and the members' streams, which join it again. Host memory of `work`
+/// must be free.
+cudaError_t EnqueueChunk(device::CudaContext& context, WorkList& work, const Slice* slices, size_t count,
                          const Scores& scores);
 
 /// Captures the graphs of a detector just uploaded; leaves them empty where its rows are too wide for the buffers.
-cudaError_t CaptureGraphs(device::CudaSession& session, device::CudaDetector& detector);
+cudaError_t CaptureGraphs(device::CudaContext& context, device::CudaDetector& detector);
 
-int ScoreCall(device::CudaSession& session, const device::CudaCall& call);
+int ScoreCall(device::CudaContext& context, const device::CudaCall& call);
 
 }  // namespace driftseal::kernels::ensemble
 
-#endif  // DRIFTSEAL_KERNELS_ENSEMBLE_SESSION_CUH_
+#endif  // DRIFTSEAL_KERNELS_ENSEMBLE_CONTEXT_CUH_
