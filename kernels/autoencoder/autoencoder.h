@@ -55,12 +55,12 @@ size_t WorkspaceSize(const Packed& network);
 
 /// Scores tile.rows rows into `out`, within
 ///   |error| <= 1e-5·(score + mean_j x_j²) + 1e-30
-/// of ScoreReference, or +inf where mean_j x_j² is beyond float32. Not of the score alone: a float32 reconstruction f(x)
-/// is off by some roundings δ of |x|, and (x − f(x))² by 2·|x − f(x)|·δ; of a row that is reconstructed to the last
-/// digit the score is the rounding, whatever the kernel does. It holds for networks whose sums are not far longer than
-/// what comes out of them (Σ_i |W_ji h_i| + |b_j| within a hundred times the row's root mean square): trained ones, and
-/// any with Glorot's or He's weights. tanh and the logistic function are within 4e-7 of themselves.
-/// Returns the Highway target it was compiled for, which proves the variant that ran.
+/// of ScoreReference, or +inf where mean_j x_j² is beyond float32. Not of the score alone: a float32 reconstruction
+/// f(x) is off by some roundings δ of |x|, and (x − f(x))² by 2·|x − f(x)|·δ; of a row that is reconstructed to the
+/// last digit the score is the rounding, whatever the kernel does. It holds for networks whose sums are not far longer
+/// than what comes out of them (Σ_i |W_ji h_i| + |b_j| within a hundred times the row's root mean square): trained
+/// ones, and any with Glorot's or He's weights. tanh and the logistic function are within 4e-7 of themselves. Returns
+/// the Highway target it was compiled for, which proves the variant that ran.
 using TileKernel = int64_t (*)(const Packed& network, const tile::Tile& tile, tile::Workspace workspace, float* out);
 TileKernel SimdKernel(const device::Isa& isa);
 

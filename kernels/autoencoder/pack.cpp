@@ -35,8 +35,6 @@ Packed Pack(const Network& network) {
 }
 
 // What goes into a layer and what comes out, for a block of rows.
-size_t WorkspaceSize(const Packed& network) {
-  return 2 * tile::Bytes<float>(network.widest * tile::kBlockRows);
-}
+size_t WorkspaceSize(const Packed& network) { return 2 * tile::Bytes<float>(network.widest * tile::kBlockRows); }
 
 }  // namespace driftseal::kernels::autoencoder

@@ -35,10 +35,10 @@ void ContributionsReference(const Mahalanobis& model, const double* row, std::sp
 /// so arithmetic is in double, at half the rate; this member is the ensemble's cheapest all the same. Immutable.
 struct Packed {
   size_t cols = 0, directions = 0;
-  double isotropic = 1;          ///< c
-  tile::Aligned<double> mean;    ///< cols
-  tile::Aligned<double> blocks;  ///< v_j in blocks of 64, as kernels/tile/tile.h has rows; zeros fill up the last.
-  tile::Aligned<double> weights; ///< w_j, to the end of the last block.
+  double isotropic = 1;           ///< c
+  tile::Aligned<double> mean;     ///< cols
+  tile::Aligned<double> blocks;   ///< v_j in blocks of 64, as kernels/tile/tile.h has rows; zeros fill up the last.
+  tile::Aligned<double> weights;  ///< w_j, to the end of the last block.
 };
 Packed Pack(const Mahalanobis& model);
 

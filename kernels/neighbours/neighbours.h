@@ -56,20 +56,20 @@ struct Packed {
   tile::Aligned<float> centre;  ///< cols
 
   // The filter in bytes, over the first `regular` reference rows; the others, few, are always refined.
-  bool levels = false;           ///< Whether bytes filter well enough on these reference rows.
+  bool levels = false;  ///< Whether bytes filter well enough on these reference rows.
   size_t regular = 0;
-  float inverse_unit = 0;        ///< 1/u
-  float level_error = 0;         ///< E/u
-  float largest_row_level = 0;   ///< The largest ‖x°‖/u for which ‖x° − s°‖²/u² stays below 2^17 for every s.
+  float inverse_unit = 0;       ///< 1/u
+  float level_error = 0;        ///< E/u
+  float largest_row_level = 0;  ///< The largest ‖x°‖/u for which ‖x° − s°‖²/u² stays below 2^17 for every s.
   /// Blocks of 32 reference rows: columns 4q..4q+3 of row i of a block as bytes at [(q·32 + i)·4], each kLevels added.
   tile::Aligned<uint8_t> grid;
   tile::Aligned<int32_t> grid_norms;  ///< −⌊‖s°‖²/(2u²)⌋ modulo 2^16
   int filling_norm = 0;               ///< The same, positive, of rows that fill up: as far away as 16 bits can tell.
 
   // The filter in float32, over all reference rows.
-  float largest_norm = 0;         ///< max ‖s − c‖; +inf where squares would overflow: then all rows are refined.
-  tile::Aligned<float> blocks;    ///< s − c in blocks of 64 (kernels/tile/tile.h)
-  tile::Aligned<float> norms;     ///< −‖s − c‖²/2; −FLT_MAX for rows that fill up.
+  float largest_norm = 0;       ///< max ‖s − c‖; +inf where squares would overflow: then all rows are refined.
+  tile::Aligned<float> blocks;  ///< s − c in blocks of 64 (kernels/tile/tile.h)
+  tile::Aligned<float> norms;   ///< −‖s − c‖²/2; −FLT_MAX for rows that fill up.
 };
 Packed Pack(const Neighbours& model);
 

@@ -78,8 +78,8 @@ void PackExact(const Reference& reference, const std::vector<Row>& order, Packed
     packed.norms[i] = static_cast<float>(-norm * norm / 2);
     longest = std::max(longest, norm);
   }
-  packed.largest_norm = longest < kLongest ? static_cast<float>(longest * (1 + 1e-6))
-                                           : std::numeric_limits<float>::infinity();
+  packed.largest_norm =
+      longest < kLongest ? static_cast<float>(longest * (1 + 1e-6)) : std::numeric_limits<float>::infinity();
   packed.blocks = tile::PackBlocks(values, packed.cols, {}, 1);
 }
 
@@ -186,9 +186,10 @@ Packed Pack(const Neighbours& model) {
 size_t WorkspaceSize(const Packed& model) {
   const size_t padded = tile::RoundUp(model.rows, kGroup), stride = GridStride(model.rows);
   return tile::Bytes<float>(model.cols * tile::kBlockRows) +
-         tile::Bytes<int32_t>((model.cols + 3) / 4 * tile::kBlockRows) + tile::Bytes<double>(model.stride * kMostQueries) +
-         tile::Bytes<float>(padded * kMostQueries) + tile::Bytes<int16_t>(stride * kMostQueries) +
-         tile::Bytes<uint32_t>(stride * kMostQueries) + tile::Bytes<uint32_t>(stride) + tile::Bytes<double>(stride);
+         tile::Bytes<int32_t>((model.cols + 3) / 4 * tile::kBlockRows) +
+         tile::Bytes<double>(model.stride * kMostQueries) + tile::Bytes<float>(padded * kMostQueries) +
+         tile::Bytes<int16_t>(stride * kMostQueries) + tile::Bytes<uint32_t>(stride * kMostQueries) +
+         tile::Bytes<uint32_t>(stride) + tile::Bytes<double>(stride);
 }
 
 }  // namespace driftseal::kernels::neighbours

@@ -41,9 +41,9 @@ struct GridQueries {
   const int32_t* levels = nullptr;     ///< Columns 4q..4q+3 of query j as bytes at [q·64 + j].
   const int32_t* constants = nullptr;  ///< A query's, twice 16 bits.
 };
-/// What comes out: values of query j at values[j·stride + place], and the largest of places p, p + 32, p + 64, p + 96 of
-/// group g at groups[j·stride + 32·g + p]. A vector's even places are the first half of its reference rows, the odd ones
-/// the second (PlaceRow).
+/// What comes out: values of query j at values[j·stride + place], and the largest of places p, p + 32, p + 64, p + 96
+/// of group g at groups[j·stride + 32·g + p]. A vector's even places are the first half of its reference rows, the odd
+/// ones the second (PlaceRow).
 struct GridResults {
   int16_t* values = nullptr;
   int16_t* groups = nullptr;

@@ -30,12 +30,12 @@ struct Queries {
 };
 
 struct Memory {
-  double* x;           // up to kMostQueries rows in double
-  void* values;        // of up to kMostQueries queries
-  uint32_t* rows;      // candidates, of up to kMostQueries queries
-  uint32_t* hits;      // groups' entries that hold some
+  double* x;       // up to kMostQueries rows in double
+  void* values;    // of up to kMostQueries queries
+  uint32_t* rows;  // candidates, of up to kMostQueries queries
+  uint32_t* hits;  // groups' entries that hold some
   double* squares;
-  int16_t* groups;     // GridResults::groups
+  int16_t* groups;  // GridResults::groups
   alignas(tile::kAlignment) std::array<int16_t, kMaxima> grid_maxima;
   alignas(tile::kAlignment) std::array<float, 4 * kMaxima> product_maxima;
 };
@@ -105,9 +105,9 @@ HWY_INLINE int LeastValue(float reach) {
   return static_cast<int>(std::max(std::floor(least), -32768.0F));
 }
 
-// The least value of a candidate where the k-th largest is `kth`, for x'·s' − ‖s'‖²/2 in float32, unit roundoff v = 2^-24, n columns, R = max ‖s'‖. A value is off by at most
-// (n + 2)·v·‖x'‖·R + v·R²; x' and s' are off by v·(‖x'‖ + R) from x and s, which a squared distance of at most
-// (‖x'‖ + R)² feels 4 times over, and so its half twice.
+// The least value of a candidate where the k-th largest is `kth`, for x'·s' − ‖s'‖²/2 in float32, unit roundoff v =
+// 2^-24, n columns, R = max ‖s'‖. A value is off by at most (n + 2)·v·‖x'‖·R + v·R²; x' and s' are off by v·(‖x'‖ + R)
+// from x and s, which a squared distance of at most (‖x'‖ + R)² feels 4 times over, and so its half twice.
 HWY_INLINE float ProductThreshold(const Packed& model, float squared_norm, float kth) {
   constexpr float kRoundoff = 0x1p-24F;
   const float x = std::sqrt(squared_norm), longest = model.largest_norm;
@@ -136,7 +136,8 @@ HWY_INLINE double ScoreOfFew(double* squares, size_t n, size_t k, Distance dista
   for (size_t i = 0; i < n; i += hn::Lanes(d)) {
     const auto square = hn::Load(d, squares + i);
     auto less = hn::Zero(d);
-    for (size_t j = 0; j < n; ++j) less = hn::Add(less, hn::IfThenElseZero(hn::Lt(hn::Set(d, squares[j]), square), one));
+    for (size_t j = 0; j < n; ++j)
+      less = hn::Add(less, hn::IfThenElseZero(hn::Lt(hn::Set(d, squares[j]), square), one));
     const auto near = hn::Lt(less, count);
     sum = hn::Add(sum, hn::IfThenElseZero(near, hn::Sqrt(square)));
     taken = hn::Add(taken, hn::IfThenElseZero(near, one));
@@ -182,7 +183,7 @@ struct GridQuery {
   GridResults results;
   uint32_t* rows = nullptr;  // candidates
   size_t count = 0;
-  int least = -32768;        // a candidate's least value
+  int least = -32768;  // a candidate's least value
 };
 
 // The k rows or few more that look nearest; none where the values do not tell which.
@@ -212,8 +213,8 @@ HWY_INLINE void FindCandidates(const Packed& model, GridQuery& query, Memory& me
 }
 
 // Step by step for all rows, so that reference rows arrive from memory while other rows' are looked for.
-HWY_INLINE void ScoreByGrid(const Packed& model, const float* block, const Queries& queries, size_t first,
-                            size_t rows, bool vnni, Memory& memory, float* out) {
+HWY_INLINE void ScoreByGrid(const Packed& model, const float* block, const Queries& queries, size_t first, size_t rows,
+                            bool vnni, Memory& memory, float* out) {
   const size_t at_once = rows == 1 ? 1 : rows <= 4 || !vnni ? 4 : kMostQueries;
   const size_t stride = GridStride(model.regular), list = GridStride(model.rows);
   std::array<GridQuery, kMostQueries> waiting;
@@ -261,11 +262,11 @@ HWY_INLINE void ScoreByProduct(const Packed& model, const float* block, const Qu
 }
 
 HWY_INLINE void ScoreBlock(const Packed& model, const float* block, const Queries& queries, size_t rows,
-                           [[maybe_unused]] bool vnni,
-                           Memory& memory, float* out) {
+                           [[maybe_unused]] bool vnni, Memory& memory, float* out) {
   const auto any = [&](size_t first, size_t count, Filter filter) {
     count = std::min(count, rows - first);
-    return static_cast<size_t>(std::count(queries.filter.begin() + first, queries.filter.begin() + first + count, filter));
+    return static_cast<size_t>(
+        std::count(queries.filter.begin() + first, queries.filter.begin() + first + count, filter));
   };
 #if DRIFTSEAL_NEIGHBOURS_GRID
   const size_t step = vnni ? kMostQueries : 4;

@@ -11,8 +11,8 @@ namespace {
 
 // J queries against 32 reference rows at `grid`, 4 columns of 16 rows an instruction. kFirst: the first in a group.
 template <size_t J, bool kFirst>
-DRIFTSEAL_VNNI inline void Values32(const uint8_t* grid, const int32_t* norms, const GridQueries& queries,
-                                    size_t quads, size_t stride, int16_t* values, int16_t* groups) {
+DRIFTSEAL_VNNI inline void Values32(const uint8_t* grid, const int32_t* norms, const GridQueries& queries, size_t quads,
+                                    size_t stride, int16_t* values, int16_t* groups) {
   __m512i low[J], high[J];
 #pragma GCC unroll 8
   for (size_t j = 0; j < J; ++j) {
@@ -59,8 +59,8 @@ DRIFTSEAL_VNNI void Values(const Packed& model, const GridQueries& queries, cons
 }  // namespace
 
 GridValues VnniGridValues(size_t queries) {
-  static const bool supported = __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
-                                __builtin_cpu_supports("avx512vl");
+  static const bool supported =
+      __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
   if (!supported) return nullptr;
   return queries == 1 ? Values<1> : queries == 4 ? Values<4> : queries == 8 ? Values<8> : nullptr;
 }

@@ -91,7 +91,7 @@ TEST_P(AutoencoderSimd, ACopyScoresZero) {
   const Packed packed = Pack(network);
   const std::vector<float> rows = {1, 2, -3, 1e-40F, 3e38F, -1e30F};
   for (float score : ScoreTiles(GetParam(), {rows.data(), 3, 2}, WorkspaceSize(packed),
-                                [&](const auto& tile, auto workspace, float* out) {
+                                [&](const auto&tile, auto workspace, float*out) {
                                   return SimdKernel(GetParam())(packed, tile, workspace, out);
                                 })) {
     EXPECT_EQ(score, 0);

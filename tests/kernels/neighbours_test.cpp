@@ -64,10 +64,9 @@ class NeighboursSimd : public testing::TestWithParam<device::Isa> {};
 parity::NeighboursScorer ScorerOf(TileKernel kernel) {
   return [kernel](const Neighbours& model, RowsView<float> rows) {
     const Packed packed = Pack(model);
-    return ScoreTiles(NeighboursSimd::GetParam(), rows, WorkspaceSize(packed),
-                      [&](const auto& tile, auto workspace, float* out) {
-                        return kernel(packed, tile, workspace, out);
-                      });
+    return ScoreTiles(
+        NeighboursSimd::GetParam(), rows, WorkspaceSize(packed),
+        [&](const auto& tile, auto workspace, float* out) { return kernel(packed, tile, workspace, out); });
   };
 }
 

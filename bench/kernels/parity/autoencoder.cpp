@@ -30,8 +30,8 @@ void CheckRows(Outcome& outcome, const std::string& name, const Network& network
     const double size = MeanSquare(rows.data() + r * cols, cols);
     // A row whose squares are beyond float32 may score +inf, however well it is reconstructed.
     if (got[r] == std::numeric_limits<float>::infinity() && size > std::numeric_limits<float>::max()) continue;
-    outcome.Compare(name + ", row " + std::to_string(r), std::span(got).subspan(r, 1), std::span(expected).subspan(r, 1),
-                    [&](double value) { return 1e-5 * (value + size) + 1e-30; });
+    outcome.Compare(name + ", row " + std::to_string(r), std::span(got).subspan(r, 1),
+                    std::span(expected).subspan(r, 1), [&](double value) { return 1e-5 * (value + size) + 1e-30; });
   }
 }
 
@@ -72,7 +72,8 @@ Network ThereAndBack(Random& random, size_t cols, double offset) {
   for (size_t c = 0; c < cols; ++c) there[c * cols + c] = back[c * cols + c] = 1;
   for (size_t c = 0; c + 1 < cols; c += 2) {
     const double angle = random.Uniform() * 6;
-    there[c * cols + c] = there[(c + 1) * cols + c + 1] = back[c * cols + c] = back[(c + 1) * cols + c + 1] = std::cos(angle);
+    there[c * cols + c] = there[(c + 1) * cols + c + 1] = back[c * cols + c] = back[(c + 1) * cols + c + 1] =
+        std::cos(angle);
     there[c * cols + c + 1] = back[(c + 1) * cols + c] = std::sin(angle);
     there[(c + 1) * cols + c] = back[c * cols + c + 1] = -std::sin(angle);
   }
@@ -104,10 +105,17 @@ Network RandomNetwork(Random& random, std::span<const size_t> widths, Activation
 Outcome CheckAutoencoder(const AutoencoderScorer& score) {
   Outcome outcome;
   Random random(8);
-  const std::vector<std::vector<size_t>> shapes = {
-      {1, 1},          {1, 3, 1},           {5, 5},           {7, 64, 2, 65, 7},       {32, 16, 8, 16, 32},
-      {31, 63, 31},    {64, 32, 16, 32, 64}, {240, 64, 240},  {17, 1024, 17},          {1025, 33, 1025},
-      {1024, 1024, 1024}};
+  const std::vector<std::vector<size_t>> shapes = {{1, 1},
+                                                   {1, 3, 1},
+                                                   {5, 5},
+                                                   {7, 64, 2, 65, 7},
+                                                   {32, 16, 8, 16, 32},
+                                                   {31, 63, 31},
+                                                   {64, 32, 16, 32, 64},
+                                                   {240, 64, 240},
+                                                   {17, 1024, 17},
+                                                   {1025, 33, 1025},
+                                                   {1024, 1024, 1024}};
   for (const auto& widths : shapes) {
     for (Activation activation : kActivations) {
       std::string name = "autoencoder, activation " + std::to_string(static_cast<int>(activation));

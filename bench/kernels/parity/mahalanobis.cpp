@@ -39,7 +39,8 @@ void CheckRows(Outcome& outcome, const std::string& name, const Mahalanobis& mod
   if (got.size() != count || count == 0) return outcome.Compare(name, got, expected, 0);
   for (size_t r = 0; r < count; ++r) {
     const double terms = Terms(model, rows.data() + r * cols);
-    outcome.Compare(name + ", row " + std::to_string(r), std::span(got).subspan(r, 1), std::span(expected).subspan(r, 1),
+    outcome.Compare(name + ", row " + std::to_string(r), std::span(got).subspan(r, 1),
+                    std::span(expected).subspan(r, 1),
                     [&](double value) { return 6e-8 * value + of_terms * terms + 1e-45; });
   }
 }

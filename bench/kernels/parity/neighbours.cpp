@@ -17,11 +17,11 @@ struct Shape {
 };
 constexpr Distance kMean = Distance::kMean, kKth = Distance::kKth;
 constexpr Shape kShapes[] = {
-    {1, 1, 1, 0, kMean},         {2, 3, 2, 0, kKth},           {31, 8, 5, 0, kMean},         {33, 8, 33, 0, kMean},
-    {64, 1, 3, 0, kMean},        {65, 32, 16, 0, kKth},        {130, 31, 17, 0, kMean},      {600, 32, 5, 0, kMean},
-    {600, 33, 600, 0, kMean},    {1000, 5, 1, 0, kKth},        {1000, 32, 5, 1e4, kMean},    {900, 16, 5, 1e7, kMean},
-    {4096, 32, 5, 0, kMean},     {4097, 32, 16, 0, kKth},      {2047, 4, 100, 0, kMean},     {1500, 64, 8, 0, kMean},
-    {300, 240, 5, 0, kMean},     {70, 1025, 3, 0, kMean},      {127, 1025, 1, 1e4, kKth}};
+    {1, 1, 1, 0, kMean},      {2, 3, 2, 0, kKth},      {31, 8, 5, 0, kMean},      {33, 8, 33, 0, kMean},
+    {64, 1, 3, 0, kMean},     {65, 32, 16, 0, kKth},   {130, 31, 17, 0, kMean},   {600, 32, 5, 0, kMean},
+    {600, 33, 600, 0, kMean}, {1000, 5, 1, 0, kKth},   {1000, 32, 5, 1e4, kMean}, {900, 16, 5, 1e7, kMean},
+    {4096, 32, 5, 0, kMean},  {4097, 32, 16, 0, kKth}, {2047, 4, 100, 0, kMean},  {1500, 64, 8, 0, kMean},
+    {300, 240, 5, 0, kMean},  {70, 1025, 3, 0, kMean}, {127, 1025, 1, 1e4, kKth}};
 
 void CheckRows(Outcome& outcome, const std::string& name, const Neighbours& model, std::span<const float> rows,
                const NeighboursScorer& score) {
