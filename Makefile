@@ -3,7 +3,7 @@
 help:
 	@echo 'make demo      train a fleet of real models, poison some, screen them all, show how well that went'
 	@echo 'make test      run the tests'
-	@echo 'make bench     compare score_all with a straightforward Python program'
+	@echo 'make bench     the scoring kernels against their peers, score_all against a Python program (BENCH_QUICK=1)'
 	@echo 'make gpu-check  on a machine with an NVIDIA GPU: the CUDA kernels checked and timed (nvcc and CMake alone)'
 	@echo 'make fuzz      every parser for a minute under libFuzzer (FUZZ_SECONDS=60)'
 	@echo 'make sanitize  the tests under AddressSanitizer and UBSan, then under ThreadSanitizer'

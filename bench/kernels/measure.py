@@ -76,6 +76,11 @@ class Side:
         self.peers.ask("score", kernel=kernel, variant=variant, batch=batch, count=count, output=str(self.scratch))
         return self.check(f"{library} ({variant})", kernel, count, np.float64, bounds.peer)
 
+    def variants(self, kernel, library):
+        """Those to try; a quick run takes the one that is usually the fastest."""
+        names = [variant.__name__ for variant in peers.PEERS[kernel][library]]
+        return names[:1] if self.settings.quick else names
+
     def timer_ours(self, kernel, isa, count, batch=None):
         """A function that times one repetition."""
         request = dict(kernel=kernel, isa=isa, threads=self.threads, count=count, batch=batch or count)
@@ -103,8 +108,7 @@ class Side:
             entries[isa] = {"isa": isa, "target": self.target[isa], "largest_error_of_bound": error}
             timers[isa] = self.timer_ours(kernel, isa, count)
         for library in peers.PEERS.get(kernel, ()) if libraries is None else libraries:
-            variants = [variant.__name__ for variant in peers.PEERS[kernel][library]]
-            tuned = self.peers.ask("tune", kernel=kernel, variants=variants, count=count)
+            tuned = self.peers.ask("tune", kernel=kernel, variants=self.variants(kernel, library), count=count)
             error = self.check_peer(library, kernel, tuned["variant"], min(tuned["batch"], checked), checked)
             entries[library] = {**tuned, "largest_error_of_bound": error}
             del entries[library]["rows_per_second"]

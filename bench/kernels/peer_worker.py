@@ -1,7 +1,7 @@
 """Answers requests about the peers, one JSON object a line, as driftseal-kernel-bench answers them for our kernels.
 
     {"op": "load", "estimators": FILE, "rows": FILE or null}            estimators.joblib is our own (models.py)
-    {"op": "prepare", "kernel": K, "libraries": [L, ...] or null}       converts and compiles what is not in the cache
+    {"op": "prepare", "variants": [V, ...]}                             converts and compiles what is not in the cache
     {"op": "tune", "kernel": K, "variants": [V, ...], "count": N}       the fastest of the variants and its best batch
     {"op": "score", "kernel": K, "variant": V, "count": N, "batch": B, "output": FILE}
     {"op": "time", "kernel": K, "variant": V, "count": N, "batch": B, "passes": N}
@@ -31,12 +31,11 @@ class Worker:
         self.made, self.prepared = {}, {}
         return {"rows": len(self.rows)}
 
-    def prepare(self, kernel, libraries=None):
+    def prepare(self, variants):
         """What takes a peer minutes and then lies in the cache, on as many cores as this process has."""
-        variants = [v for name in libraries or peers.PEERS[kernel] for v in peers.PEERS[kernel][name]]
         context = multiprocessing.get_context("spawn")
         with concurrent.futures.ProcessPoolExecutor(mp_context=context) as pool:
-            list(pool.map(prepare_files, [(self.file, v.__name__) for v in variants if hasattr(v, "files")]))
+            list(pool.map(prepare_files, [(self.file, v) for v in variants if hasattr(getattr(peers, v), "files")]))
         return {}
 
     def peer(self, kernel, variant):

@@ -193,7 +193,7 @@ class OnnxAutoencoder(Onnx):
     member, output, batches = "autoencoder", "variable", SMALL_BATCHES
 
     def score(self, rows):
-        return np.mean((rows - self.run(rows)) ** 2, axis=1)
+        return np.mean((rows - self.run(rows).reshape(rows.shape)) ** 2, axis=1)  # converted to one column
 
 
 class Tl2cgenForest(Peer):

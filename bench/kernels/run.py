@@ -8,7 +8,7 @@ section is; the tables go to the terminal, everything to build/bench/kernels.jso
 """
 import argparse, datetime, json, os, pathlib, platform, sys
 
-import limits, measure, models, plot, process, report, scaling, targets
+import limits, measure, models, peers, plot, process, report, scaling, targets
 
 FORMAT = "driftseal-kernel-bench/1"
 KERNELS = ("forest", "svm", "autoencoder", "mahalanobis", "neighbours")
@@ -50,7 +50,8 @@ class Bench:
         """Conversions and compilations on all cores, in a process of their own."""
         worker = process.peers(len(process.CORES), self.settings.directory)
         worker.ask("load", estimators=str(self.one.model.path / "estimators.joblib"), rows=None)
-        worker.ask("prepare", kernel=kernel, libraries=libraries)
+        worker.ask("prepare", variants=[
+            variant for library in libraries or peers.PEERS[kernel] for variant in self.one.variants(kernel, library)])
         worker.close()
 
     def versus_peers(self):

@@ -52,8 +52,7 @@ class Scaling:
             side.load(model, self.store.rows(count, model.features), with_peers=library is not None)
             timers = {(size, "driftseal"): self.ours(side, kernel, count)}
             if library is not None:
-                variants = [variant.__name__ for variant in measure.peers.PEERS[kernel][library]]
-                tuned = side.peers.ask("tune", kernel=kernel, variants=variants, count=count)
+                tuned = side.peers.ask("tune", kernel=kernel, variants=side.variants(kernel, library), count=count)
                 side.check_peer(library, kernel, tuned["variant"], min(tuned["batch"], CHECKED), CHECKED)
                 timers[size, library] = side.timer_peer(kernel, tuned, count)
             self.measure(axis, kernel, timers, side)
