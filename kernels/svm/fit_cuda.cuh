@@ -6,7 +6,7 @@
 #include <cstdint>
 
 // The solver's kernels (fit_cuda_sums.cu, fit_cuda_set.cu) and their launchers. All pointers are the device's. As on
-// the processor, an entry of the kernel matrix is the same float32 wherever it is computed, k(x, x) is exactly 1, sums
+// the processor, an entry of the kernel matrix is the same float32 wherever it is computed, k(x, x) is 2^0, sums
 // over entries are doubles, and every sum has a fixed order: a fit gives the same bits every time.
 namespace driftseal::kernels::svm {
 

@@ -25,7 +25,7 @@ struct Panel {
 /// 64; those from `rows` on belong to no row and have room_up = +inf and room_down = −inf.
 struct SubProblem {
   size_t rows = 0, stride = 0;
-  const float* matrix = nullptr;  ///< rows × stride; Q_ii = 1.
+  const float* matrix = nullptr;  ///< rows × stride; the diagonal is 1 but for a rounding.
   double* alpha = nullptr;
   double* gradient = nullptr;
   double* room_up = nullptr;    ///< 0 where α < 1, else +inf
@@ -38,7 +38,7 @@ struct SubProblem {
 inline constexpr double kLeastCurvature = 1e-12;
 
 struct FitKernels {
-  /// norms[r] = −‖x‖²/2 of the 64 rows of a block, summed as the products are, so that k(x, x) is exactly 1.
+  /// norms[r] = −‖x‖²/2 of the 64 rows of a block, summed as the products are, so that k(x, x) is 2^0.
   void (*fill_norms)(const float* block, size_t cols, float* norms);
   /// sums[r] += Σ_j weights[j]·k(x_r, s_j) for the rows of `rows`: all of them pass by some columns before the next
   /// ones are fetched, so they should fit into the second-level cache. `weights` has whole blocks, filled up with
