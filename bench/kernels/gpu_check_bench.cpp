@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "gpu_check_crossover.h"
 #include "kernels/ensemble/cuda_view.h"
 #include "parity/parity.h"
 #include "parity/svm.h"
@@ -93,7 +94,8 @@ void Bench::Run() {
                                                              {"ensemble", &Bench::Ensemble},
                                                              {"rows from the host", &Bench::FromHost},
                                                              {"small batches", &Bench::SmallBatches},
-                                                             {"groups", &Bench::Groups}};
+                                                             {"groups", &Bench::Groups},
+                                                             {"svm fit", &Bench::Fit}};
   for (const auto& [name, step] : steps) {
     const auto start = Clock::now();
     (this->*step)();
@@ -234,7 +236,44 @@ void Bench::SmallBatches() {
     lines_.push_back({"batch of " + std::to_string(count) + " from the host, ensemble of five", "us (median)",
                       seconds * 1e6, 0, false, "a captured graph"});
   }
+  const auto on_gpu = [&](size_t count) {
+    const device::CudaGroup group{detector, count};
+    device::CudaCall call{&group, 1, rows.data(), {}, 0};
+    for (size_t m = 0; m < ensemble::kMembers; ++m) call.scores[m] = scores.data() + m * 4096;
+    return api_.score(context_, &call) == device::kCudaOk;
+  };
+  if (const device::ScoreBatch on_cpu = ScoreOnCpu(*models, rows.data())) {
+    const auto start = Clock::now();
+    const device::Crossover crossover = device::MeasureCrossover(on_cpu, on_gpu, {.most_rows = 4096});
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    lines_.push_back({"crossover from CPU to GPU, ensemble of five", "rows", static_cast<double>(crossover.rows), 0,
+                      false, "found in " + std::to_string(seconds) + " s"});
+  }
   api_.release(detector);
+}
+
+void Bench::Fit() {
+  if (api_.fit_svm == nullptr) return;
+  constexpr size_t kFitRows = 50'000;
+  Random random(12);
+  const std::vector<float> rows = parity::NormalRows(random, kFitRows, kCols);
+  std::vector<double> alpha(kFitRows);
+  device::CudaSvmFit fit{};
+  const auto run = [&] {
+    fit.rows = rows.data();
+    fit.n = kFitRows;
+    fit.cols = kCols;
+    fit.gamma = 1.0 / kCols;
+    fit.nu = 0.1;
+    fit.tolerance = 1e-3;
+    fit.alpha = alpha.data();
+    fit.iterations = 0;
+    return api_.fit_svm(&fit);
+  };
+  const double seconds = Seconds(run, 3);
+  fit_seconds_ = seconds;
+  lines_.push_back({"svm fit, n = 50,000, 64 features, nu 0.1", "s", seconds, 0, false,
+                    std::to_string(fit.iterations) + " iterations"});
 }
 
 void Bench::Groups() {

@@ -47,6 +47,7 @@ class Bench {
   void FromHost();
   void SmallBatches();
   void Groups();
+  void Fit();
 
   /// Uploads some of a model's members.
   device::CudaDetector* Upload(const Models& models, const ensemble::Members& members);
@@ -62,7 +63,7 @@ class Bench {
   std::vector<Line> lines_;
   std::map<std::string, double> peers_;
   void *rows_ = nullptr, *scores_ = nullptr;
-  double forest_rate_ = 0;
+  double forest_rate_ = 0, fit_seconds_ = 0;
   bool failed_ = false;
 };
 

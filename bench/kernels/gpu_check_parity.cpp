@@ -11,6 +11,7 @@
 #include "parity/mahalanobis.h"
 #include "parity/neighbours.h"
 #include "parity/svm.h"
+#include "parity/svm_fit.h"
 
 namespace driftseal::kernels::gpu_check {
 namespace {
@@ -119,6 +120,37 @@ ParityResult CheckNeighboursVariant(Forced forced) {
   }));
 }
 
+ParityResult CheckFit(const CudaApi& api) {
+  ParityResult result;
+  result.name = "svm fit";
+  const parity::Outcome outcome = parity::CheckSvmFit([&](const parity::SvmProblem& problem) {
+    parity::SvmSolution solution;
+    solution.alpha.resize(problem.rows.rows, -1);
+    device::CudaSvmFit fit{};
+    fit.rows = problem.rows.data;
+    fit.n = problem.rows.rows;
+    fit.cols = problem.rows.cols;
+    fit.gamma = problem.gamma;
+    fit.nu = problem.nu;
+    fit.tolerance = problem.tolerance;
+    fit.alpha = solution.alpha.data();
+    const int status = api.fit_svm(&fit);
+    if (status != device::kCudaOk) {
+      result.failures.push_back(std::string("fit: ") + api.error_text(status));
+    } else {
+      ++result.forced;
+    }
+    solution.rho = fit.rho;
+    solution.objective = fit.objective;
+    return solution;
+  });
+  result.cases = outcome.cases;
+  result.rows = outcome.rows;
+  result.largest = outcome.largest;
+  result.failures.insert(result.failures.end(), outcome.failures.begin(), outcome.failures.end());
+  return result;
+}
+
 }  // namespace
 
 std::vector<ParityResult> CheckParity(const CudaApi& api, CudaContext* context, bool small, const std::string& only) {
@@ -143,6 +175,7 @@ std::vector<ParityResult> CheckParity(const CudaApi& api, CudaContext* context, 
       results.back().name = std::string(kernel.name) + ", " + results.back().name;
     }
   }
+  if (api.fit_svm != nullptr && !small && (only.empty() || only == "fit")) results.push_back(CheckFit(api));
   if (only.empty() || only == "ensemble") CheckEnsemble(api, context, small, &results);
   return results;
 }

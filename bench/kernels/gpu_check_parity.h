@@ -18,7 +18,7 @@ struct ParityResult {
 };
 
 /// Every variant of every kernel, the ensemble from host and device memory, and grouped calls. `small`: only what
-/// compute-sanitizer can take in a minute. `only`: of the kernel of that name ("ensemble": the last two); empty: all.
+/// compute-sanitizer can take in a minute. `only`: of the kernel of that name ("fit", "ensemble"); empty: all.
 std::vector<ParityResult> CheckParity(const device::CudaApi& api, device::CudaContext* context, bool small,
                                       const std::string& only = "");
 

@@ -123,7 +123,7 @@ int CudaUpload(const device::CudaNetwork& network, uint64_t cols, int32_t force,
     if (l + 1 < network.count) width = std::max(width, inputs);
   }
   if (network.count == 0 || inputs != cols) return device::kCudaBadArgument;
-  const size_t on_chip = (Product::kSharedFloats + kRowFloats + 2 * kOnChipWidth * Product::kStride) * sizeof(float);
+  const size_t on_chip = (Product::kSharedFloats + kRowFloats + 2 * width * Product::kStride) * sizeof(float);
   const bool fits = width <= kOnChipWidth && on_chip <= limits.shared_bytes;
   const uint32_t variant = force < 0 ? (fits ? kOnChip : kWide) : static_cast<uint32_t>(force);
   if (variant >= kCudaVariants || (variant == kOnChip && !fits)) return device::kCudaUnsupported;

@@ -76,16 +76,26 @@ struct Operands {
     }
   }
 
-  /// sums[m] += x·s of 8 vectors; `fragment` is their kSteps × 32 lanes in shared memory. Small products come first.
-  __device__ void MultiplyAdd(const uint4* fragment, Tensor::Sums& sums) const {
+  /// sums += x·s of two times 8 vectors; `fragments` are their 2 × kSteps × 32 lanes in shared memory. Four chains of
+  /// sums take turns, so that they hide each other's latency; small products come first.
+  __device__ void MultiplyAdd(const uint4* fragments, Tensor::Sums& first, Tensor::Sums& second) const {
 #pragma unroll
     for (int step = 0; step < kSteps; ++step) {
-      const uint4 b = fragment[step * 32 + threadIdx.x % 32];
+      const uint4 a = fragments[step * 32 + threadIdx.x % 32], b = fragments[(kSteps + step) * 32 + threadIdx.x % 32];
 #pragma unroll
       for (int m = 0; m < Tensor::kRowTiles; ++m) {
-        Mma(sums[m], low[m][step], b.x, b.y);
-        Mma(sums[m], high[m][step], b.z, b.w);
-        Mma(sums[m], high[m][step], b.x, b.y);
+        Mma(first[m], low[m][step], a.x, a.y);
+        Mma(second[m], low[m][step], b.x, b.y);
+      }
+#pragma unroll
+      for (int m = 0; m < Tensor::kRowTiles; ++m) {
+        Mma(first[m], high[m][step], a.z, a.w);
+        Mma(second[m], high[m][step], b.z, b.w);
+      }
+#pragma unroll
+      for (int m = 0; m < Tensor::kRowTiles; ++m) {
+        Mma(first[m], high[m][step], a.x, a.y);
+        Mma(second[m], high[m][step], b.x, b.y);
       }
     }
   }
@@ -140,9 +150,7 @@ __device__ void PassVectors(const TensorModel& model, const ScaledRows& rows, ui
     const bool last = !kWide || pass % chunks + 1 == chunks;
 #pragma unroll
     for (int n = 0; n < Tensor::kEights; n += 2) {
-      // Two at once: their chains of sums hide each other's latency.
-#pragma unroll
-      for (int i = 0; i < 2; ++i) x.MultiplyAdd(fragments + (n + i) * kSteps * 32, sums[kWide ? n + i : i]);
+      x.MultiplyAdd(fragments + n * kSteps * 32, sums[kWide ? n : 0], sums[kWide ? n + 1 : 1]);
       if (!last) continue;
 #pragma unroll
       for (int i = 0; i < 2; ++i) {

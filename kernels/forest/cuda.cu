@@ -14,10 +14,10 @@ constexpr uint32_t kStride = kTileRows + 1;        // Of rows while they are tur
 constexpr uint32_t kStageFeatures = 32;
 
 /// Row tiles of a group's ranks, then a path sum a row.
-__device__ uint32_t* Ranks(const Group& group) { return static_cast<uint32_t*>(group.scratch); }
+__device__ uint32_t* RowTiles(const Group& group) { return static_cast<uint32_t*>(group.scratch); }
 __device__ uint32_t* PathSums(const Group& group, const CudaModel& model) {
   const uint32_t tiles = (group.count + kTileRows - 1) / kTileRows;
-  return Ranks(group) + static_cast<size_t>(tiles) * model.used * kRowWords;
+  return RowTiles(group) + static_cast<size_t>(tiles) * model.used * kRowWords;
 }
 
 __device__ float Score(uint32_t path, double norm) {
@@ -25,11 +25,17 @@ __device__ float Score(uint32_t path, double norm) {
   return norm > 0 ? exp2f(static_cast<float>(-static_cast<double>(path) / norm)) : 0.5F;
 }
 
-/// 1 + how many of a feature's thresholds lie below x; NaN above all.
-__device__ uint32_t Rank(const float* tree, uint32_t levels, float x) {
-  uint32_t i = 1;
-  for (uint32_t level = 0; level < levels; ++level) i = 2 * i + (tree[i] < x ? 1 : 0);
-  return isnan(x) ? 0xffffU : i - (1U << levels) + 1;
+/// 1 + how many of a feature's thresholds lie below x; NaN above all. Of two values at once: two searches hide each
+/// other's latency. The first rank is in the low half.
+__device__ uint32_t Ranks(const float* tree, uint32_t levels, float x, float y) {
+  uint32_t i = 1, j = 1;
+  for (uint32_t level = 0; level < levels; ++level) {
+    i = 2 * i + (tree[i] < x ? 1 : 0);
+    j = 2 * j + (tree[j] < y ? 1 : 0);
+  }
+  const uint32_t first = isnan(x) ? 0xffffU : i - (1U << levels) + 1;
+  const uint32_t second = isnan(y) ? 0xffffU : j - (1U << levels) + 1;
+  return first | second << 16;
 }
 
 /// Turns rows into row tiles of ranks. The thresholds lie in shared memory, where `in_shared` says they fit; a block
@@ -51,7 +57,7 @@ __global__ void __launch_bounds__(kThreads)
       loaded = &model;
     }
     const float* pivots = in_shared ? shared_pivots : model.pivots;
-    uint32_t* ranks = Ranks(group) + static_cast<size_t>(own) * model.used * kRowWords;
+    uint32_t* ranks = RowTiles(group) + static_cast<size_t>(own) * model.used * kRowWords;
     if (clear_sums && threadIdx.x < kTileRows) PathSums(group, model)[first_row + threadIdx.x] = 0;
     for (uint32_t first = 0; first < model.used; first += kStageFeatures) {
       const uint32_t features = min(kStageFeatures, model.used - first), lane = threadIdx.x % 32;
@@ -66,9 +72,8 @@ __global__ void __launch_bounds__(kThreads)
       __syncthreads();
       for (uint32_t f = threadIdx.x / 32; f < features; f += kThreads / 32) {
         const uint2 search = model.searches[first + f];
-        const uint32_t low = Rank(pivots + search.x, search.y, stage[f * kStride + lane]);
-        const uint32_t high = Rank(pivots + search.x, search.y, stage[f * kStride + lane + 32]);
-        ranks[(first + f) * kRowWords + lane] = low | high << 16;
+        ranks[(first + f) * kRowWords + lane] =
+            Ranks(pivots + search.x, search.y, stage[f * kStride + lane], stage[f * kStride + lane + 32]);
       }
     }
   }
@@ -147,7 +152,7 @@ __global__ void __launch_bounds__(kMostWarps * 32, 1)
       for (uint32_t at = begin + warp; at < stop; at += warps) {
         const uint32_t first_row = (at - group.first_tile) * kTileRows;
         uint32_t sums[2] = {};
-        WalkTile(trees, own, model, Ranks(group) + static_cast<size_t>(first_row) / 2 * model.used, tile, palette,
+        WalkTile(trees, own, model, RowTiles(group) + static_cast<size_t>(first_row) / 2 * model.used, tile, palette,
                  sums);
         for (uint32_t r = 0; r < 2; ++r) {
           const uint32_t row = first_row + lane + r * 32;

@@ -196,7 +196,7 @@ __device__ void AddGroup(const CudaModel& model, const float* row, uint32_t grou
 
 /// A warp a row: exact distances of the groups that the filter leaves, or of all.
 template <bool kFiltered>
-__global__ void __launch_bounds__(kRefineWarps * 32) Refine(const Group* groups, uint32_t count, uint32_t most_k) {
+__global__ void __launch_bounds__(kRefineWarps * 32, 4) Refine(const Group* groups, uint32_t count, uint32_t most_k) {
   const Group& group = device::FindGroup(groups, count, blockIdx.x / (Tensor::kRows / kRefineWarps));
   const CudaModel& model = *static_cast<const CudaModel*>(group.model);
   const uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
