@@ -16,6 +16,8 @@ struct Arguments {
   std::string model_dir = "driftseal_detector";
   std::string output_path;
   bool overwrite = false;
+  std::string backend;  ///< As detector::BackendOptions::name; empty: what the command takes.
+  size_t crossover_rows = 0;
   bool json = false;
   bool show_all = false;
   bool restart = false;

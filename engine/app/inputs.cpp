@@ -144,6 +144,31 @@ absl::StatusOr<detector::Detector> LoadDetector(const Arguments& arguments) {
   return detector::Detector::Load(arguments.model_dir);
 }
 
+absl::Status ChooseBackend(const Arguments& arguments, const std::string& usual, detector::Detector& detector) {
+  detector::BackendOptions options;
+  options.name = arguments.backend.empty() ? usual : arguments.backend;
+  options.cuda_module = ProgramBeside("libdriftseal_cuda.so");
+  options.threads = arguments.threads;
+  options.crossover_rows = arguments.crossover_rows;
+  options.log = [](const std::string& text) { std::fprintf(stderr, "backend: %s\n", text.c_str()); };
+  absl::StatusOr<std::shared_ptr<const detector::Backend>> backend = detector::MakeBackend(options);
+  if (!backend.ok()) return backend.status();
+  return detector.Use(*std::move(backend));
+}
+
+absl::Status ChooseBackendForModels(const Arguments& arguments, detector::Detector& detector) {
+  return arguments.backend.empty() ? absl::OkStatus() : ChooseBackend(arguments, "", detector);
+}
+
+std::string IsBackend(const std::string& name) {
+  std::vector<std::string> names = detector::BackendNames("");
+  names.insert(names.end(), {"cuda", "auto"});
+  if (std::find(names.begin(), names.end(), name) != names.end()) return "";
+  std::string text = "expected one of those that run here:";
+  for (const std::string& known : names) text += " " + known;
+  return text;
+}
+
 absl::StatusOr<std::string> DetectorDigest(const std::string& model_dir) {
   std::string digests;
   for (const char* name : {"detector_state.json", "detector.safetensors"}) {

@@ -30,6 +30,17 @@ absl::StatusOr<Inputs> OneInput(const Arguments& arguments);
 /// The detector of --model-dir; the error says how to make one.
 absl::StatusOr<detector::Detector> LoadDetector(const Arguments& arguments);
 
+/// Has the detector score with --backend, or with `usual` where the user named none, and says on standard error which
+/// one that is.
+absl::Status ChooseBackend(const Arguments& arguments, const std::string& usual, detector::Detector& detector);
+
+/// The same where --backend names one; otherwise models are scored in double precision, to the same digits on every
+/// machine (docs/decisions/0008).
+absl::Status ChooseBackendForModels(const Arguments& arguments, detector::Detector& detector);
+
+/// Empty where --backend takes `name`; otherwise what it takes.
+std::string IsBackend(const std::string& name);
+
 /// SHA-256 (hex) of the detector's two files: which detector a report was made with.
 absl::StatusOr<std::string> DetectorDigest(const std::string& model_dir);
 

@@ -6,6 +6,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_format.h"
 #include "engine/app/commands.h"
+#include "engine/app/inputs.h"
 
 namespace driftseal::app {
 namespace {
@@ -70,6 +71,15 @@ class Command {
     sub_->add_option("--model-dir", arguments_.model_dir, "Folder of the detector [driftseal_detector]");
     return *this;
   }
+  Command& Backend(const std::string& usual) {
+    sub_->add_option("--backend", arguments_.backend,
+                     "What computes scores: reference (double precision), simd, one instruction set (avx3, avx2, ...), "
+                     "cuda, or auto [" + usual + "]")
+        ->check([](const std::string& name) { return IsBackend(name); });
+    sub_->add_option("--crossover-rows", arguments_.crossover_rows,
+                     "With auto and a GPU: batches of so many rows go there [measured]");
+    return *this;
+  }
   Command& OutputPath(const std::string& what) {
     return sub_->add_option("--output-path", arguments_.output_path, what), *this;
   }
@@ -86,7 +96,7 @@ class Command {
     return *this;
   }
   Command& Fleet() {
-    Many().ModelDir().Levels().OutputPath("The report [in --model-dir]");
+    Many().ModelDir().Backend("reference").Levels().OutputPath("The report [in --model-dir]");
     sub_->add_flag("--all", arguments_.show_all, "List every model, also those that pass");
     sub_->add_flag("--restart", arguments_.restart, "Do not go on with an interrupted run");
     return *this;
@@ -126,6 +136,7 @@ void AddCommands(CLI::App& app, Arguments& a, int& code) {
       .OnePath("A meta file, a model file, or a .csv of rows")
       .Root()
       .ModelDir()
+      .Backend("reference; auto for rows")
       .Levels()
       .OutputPath("Also write the result as JSON");
   Command(app, a, code, "score_all", "The same for every model of a folder, with a report", ScoreAll)
@@ -135,6 +146,7 @@ void AddCommands(CLI::App& app, Arguments& a, int& code) {
       .OnePath("A meta file or a model file")
       .Root()
       .ModelDir()
+      .Backend("reference")
       .Levels()
       .OutputPath("Also write the result as JSON");
   Command(app, a, code, "verify_all", "The same for every model of a folder, with a report", VerifyAll)

@@ -167,6 +167,7 @@ int ScreenAll(const Arguments& arguments, screen::Mode mode, const std::string& 
   std::string digest;
   if (!without) {
     if (absl::Status status = detector->CheckSchema(screen::ModelSchemaId()); !status.ok()) return Fail(status);
+    if (absl::Status status = ChooseBackendForModels(arguments, *detector); !status.ok()) return Fail(status);
     absl::StatusOr<std::string> computed = DetectorDigest(arguments.model_dir);
     if (!computed.ok()) return Fail(computed.status());
     digest = *std::move(computed);

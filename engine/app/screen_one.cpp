@@ -68,6 +68,7 @@ int ScreenOne(const Arguments& arguments, screen::Mode mode) {
   if (!detector.ok() && !without) return Fail(detector.status());
   if (!without) {
     if (absl::Status status = detector->CheckSchema(screen::ModelSchemaId()); !status.ok()) return Fail(status);
+    if (absl::Status status = ChooseBackendForModels(arguments, *detector); !status.ok()) return Fail(status);
   }
   const screen::Policy policy{arguments.alpha, arguments.quarantine_alpha};
   const screen::Screener screener(&inputs->root, without ? nullptr : &*detector, mode, policy, false);

@@ -104,11 +104,57 @@ absl::Status Detector::CheckSchema(const SchemaId& rows) const {
                                                     describe(own), "; these are of ", describe(rows)));
 }
 
+absl::Status Detector::Use(std::shared_ptr<const Backend> backend) {
+  std::vector<FamilyDetector*> detectors;
+  for (FamilyDetector& family : state_->families) detectors.push_back(&family);
+  if (state_->global) detectors.push_back(&*state_->global);
+  std::vector<std::unique_ptr<const Prepared>> prepared;
+  for (const FamilyDetector* detector : detectors) {
+    auto one = backend->Prepare(detector->members.View(), detector->scaler.columns.size());
+    if (!one.ok()) {
+      return absl::Status(one.status().code(), absl::StrCat("detector ", name(), "@", version(), ", family ",
+                                                            detector->key, ": ", one.status().message()));
+    }
+    prepared.push_back(*std::move(one));
+  }
+  for (size_t i = 0; i < detectors.size(); ++i) detectors[i]->prepared = std::move(prepared[i]);
+  state_->backend = std::move(backend);
+  return absl::OkStatus();
+}
+
+const std::string& Detector::origin() const { return state_->origin; }
+
 absl::StatusOr<Score> Detector::ScoreRow(std::span<const double> row, const std::string& family) const {
-  if (absl::Status status = CheckRow(state_->schema, row); !status.ok()) return status;
-  const absl::StatusOr<Choice> choice = Choose(*state_, family);
-  if (!choice.ok()) return choice.status();
-  return ScoreWith(*state_, *choice->detector, choice->basis, row, family);
+  const Row one{row, family};
+  absl::StatusOr<std::vector<Score>> scores = ScoreRows({&one, 1});
+  if (!scores.ok()) return scores.status();
+  return std::move(scores->front());
+}
+
+absl::StatusOr<std::vector<Score>> Detector::ScoreRows(std::span<const Row> rows) const {
+  std::vector<Choice> choices;
+  std::vector<ScaledRow> scaled;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const auto failed = [&](const absl::Status& status) {
+      if (rows.size() == 1) return status;
+      return absl::Status(status.code(), absl::StrCat("row ", i + 1, ": ", status.message()));
+    };
+    if (absl::Status status = CheckRow(state_->schema, rows[i].values); !status.ok()) return failed(status);
+    const absl::StatusOr<Choice> choice = Choose(*state_, rows[i].family);
+    if (!choice.ok()) return failed(choice.status());
+    choices.push_back(*choice);
+    scaled.push_back(Scale(choice->detector->scaler, rows[i].values));
+  }
+  std::vector<const FamilyDetector*> detectors;
+  for (const Choice& choice : choices) detectors.push_back(choice.detector);
+  const absl::StatusOr<std::vector<RawScores>> raw = ScoreAll(*state_, detectors, scaled);
+  if (!raw.ok()) return raw.status();
+  std::vector<Score> scores;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    scores.push_back(Explain(*state_, *choices[i].detector, choices[i].basis, rows[i].values, rows[i].family, scaled[i],
+                             (*raw)[i]));
+  }
+  return scores;
 }
 
 absl::StatusOr<std::vector<MemberScore>> Detector::ScoreMembers(std::span<const double> row,
@@ -116,8 +162,11 @@ absl::StatusOr<std::vector<MemberScore>> Detector::ScoreMembers(std::span<const 
   if (absl::Status status = CheckRow(state_->schema, row); !status.ok()) return status;
   const absl::StatusOr<Choice> choice = Choose(*state_, family);
   if (!choice.ok()) return choice.status();
-  const FamilyDetector& detector = *choice->detector;
-  return MemberScores(detector, ScoreScaled(detector.members, Scale(detector.scaler, row).values));
+  const FamilyDetector* detector = choice->detector;
+  const ScaledRow scaled = Scale(detector->scaler, row);
+  const absl::StatusOr<std::vector<RawScores>> raw = ScoreAll(*state_, {&detector, 1}, {&scaled, 1});
+  if (!raw.ok()) return raw.status();
+  return MemberScores(*detector, raw->front());
 }
 
 Guarantee Detector::GuaranteeFor(const std::string& family, double alpha, double delta) const {

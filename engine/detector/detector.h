@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "engine/detector/backend.h"
 
 namespace driftseal::detector {
 
@@ -91,6 +92,12 @@ struct Sample {
   std::vector<double> values;
 };
 
+/// One row to score.
+struct Row {
+  std::span<const double> values;
+  std::string family;
+};
+
 /// Fitted and calibrated, immutable, safe to share between threads.
 class Detector {
  public:
@@ -117,11 +124,20 @@ class Detector {
   };
   std::vector<FamilySummary> families() const;
 
+  /// From now on `backend` scores; without one, double precision and plain loops do, which gives the same digits on every
+  /// machine. FailedPrecondition naming the family whose members the backend cannot take; the detector is then as before.
+  absl::Status Use(std::shared_ptr<const Backend> backend);
+  /// Who made it: "driftseal", or what it was imported from.
+  const std::string& origin() const;
+
   /// FailedPrecondition naming both when the rows' schema is not this detector's.
   absl::Status CheckSchema(const SchemaId& rows) const;
   /// One row of schema().features.size() columns (NaN: missing). InvalidArgument for another number of columns or an
   /// infinite value, naming the column.
   absl::StatusOr<Score> ScoreRow(std::span<const double> row, const std::string& family) const;
+  /// Rows of any families, in one call of the backend, sorted by detector: much faster than one by one. Errors as
+  /// ScoreRow's; of several rows they begin with "row N: ", N from 1.
+  absl::StatusOr<std::vector<Score>> ScoreRows(std::span<const Row> rows) const;
   /// Each member's word alone, normalised only where the detector can (NaN otherwise).
   absl::StatusOr<std::vector<MemberScore>> ScoreMembers(std::span<const double> row, const std::string& family) const;
   /// With confidence 1−delta at most alpha of clean models score above the threshold (detection.md; order statistics).

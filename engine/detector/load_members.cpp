@@ -76,6 +76,8 @@ kernels::forest::Forest ReadForest(StateReader& in, const Json& json, const std:
               absl::StrCat("tensor ", prefix, ".forest.roots"), absl::StrCat(root, " is no node"));
     forest.roots.push_back(static_cast<uint32_t>(root));
   }
+  if (!in.ok()) return forest;
+  if (const auto why = kernels::forest::WhyUnfit(forest)) in.Fail(absl::StrCat("tensor ", prefix, ".forest.feature"), *why);
   return forest;
 }
 

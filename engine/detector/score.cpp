@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 
@@ -136,10 +138,40 @@ std::vector<MemberScore> MemberScores(const FamilyDetector& detector, const RawS
   return scores;
 }
 
-Score ScoreWith(const DetectorState& state, const FamilyDetector& detector, Basis basis, std::span<const double> row,
-                const std::string& family) {
-  const ScaledRow scaled = Scale(detector.scaler, row);
-  const RawScores raw = ScoreScaled(detector.members, scaled.values);
+absl::StatusOr<std::vector<RawScores>> ScoreAll(const DetectorState& state,
+                                                std::span<const FamilyDetector* const> detectors,
+                                                std::span<const ScaledRow> rows) {
+  std::vector<RawScores> raw(rows.size());
+  if (state.backend == nullptr) {
+    for (size_t i = 0; i < rows.size(); ++i) raw[i] = ScoreScaled(detectors[i]->members, rows[i].values);
+    return raw;
+  }
+  // One task a detector, its rows side by side.
+  std::map<const FamilyDetector*, std::vector<size_t>> rows_of;
+  for (size_t i = 0; i < rows.size(); ++i) rows_of[detectors[i]].push_back(i);
+  std::vector<std::vector<double>> values;
+  std::vector<std::vector<RawScores>> scores;
+  std::vector<Task> tasks;
+  for (const auto& [detector, indices] : rows_of) {
+    const size_t cols = detector->scaler.columns.size();
+    std::vector<double>& own = values.emplace_back();
+    own.reserve(indices.size() * cols);
+    for (size_t i : indices) own.insert(own.end(), rows[i].values.begin(), rows[i].values.end());
+    scores.emplace_back(indices.size());
+    tasks.push_back({detector->prepared.get(), {own.data(), indices.size(), cols}, {}});
+  }
+  for (size_t t = 0; t < tasks.size(); ++t) tasks[t].out = scores[t];
+  if (absl::Status status = state.backend->Score(tasks); !status.ok()) return status;
+  size_t task = 0;
+  for (const auto& [detector, indices] : rows_of) {
+    for (size_t k = 0; k < indices.size(); ++k) raw[indices[k]] = scores[task][k];
+    ++task;
+  }
+  return raw;
+}
+
+Score Explain(const DetectorState& state, const FamilyDetector& detector, Basis basis, std::span<const double> row,
+              const std::string& family, const ScaledRow& scaled, const RawScores& raw) {
   Score score;
   score.basis = basis;
   score.family = detector.key;

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "engine/detector/members.h"
 #include "engine/detector/state.h"
 
@@ -22,9 +23,14 @@ double Combine(const FamilyDetector& detector, const RawScores& raw, size_t depa
 
 std::vector<MemberScore> MemberScores(const FamilyDetector& detector, const RawScores& raw);
 
-/// `row` has been checked.
-Score ScoreWith(const DetectorState& state, const FamilyDetector& detector, Basis basis, std::span<const double> row,
-                const std::string& family);
+/// Raw scores of rows[i] by detectors[i], by the detector's backend in one call.
+absl::StatusOr<std::vector<RawScores>> ScoreAll(const DetectorState& state,
+                                                std::span<const FamilyDetector* const> detectors,
+                                                std::span<const ScaledRow> rows);
+
+/// What the raw scores of `row` mean, and which columns drove them. `row` has been checked.
+Score Explain(const DetectorState& state, const FamilyDetector& detector, Basis basis, std::span<const double> row,
+              const std::string& family, const ScaledRow& scaled, const RawScores& raw);
 
 }  // namespace driftseal::detector
 

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,6 +11,7 @@
 
 #include "engine/detector/calibration.h"
 #include "engine/detector/detector.h"
+#include "engine/detector/kernel_backend.h"
 #include "engine/detector/scaling.h"
 #include "kernels/ensemble/ensemble.h"
 
@@ -40,6 +42,7 @@ struct FamilyDetector {
   MemberSet members;
   std::array<std::optional<Normaliser>, kernels::ensemble::kMembers> normalisers;
   std::vector<double> calibration;  ///< Combined scores of the calibration rows, ascending.
+  std::unique_ptr<const Prepared> prepared;  ///< By the detector's backend; null without one.
 };
 
 /// A family that had models when the detector was fitted, but no detector of its own.
@@ -58,6 +61,8 @@ struct DetectorState {
   std::vector<FamilyDetector> families;  ///< Ascending by key.
   std::vector<SmallFamily> small;        ///< Ascending by key.
   std::optional<FamilyDetector> global;
+
+  std::shared_ptr<const Backend> backend;  ///< Scores; without one, ScoreScaled does.
 
   const FamilyDetector* FindFamily(const std::string& key) const;
   const SmallFamily* FindSmall(const std::string& key) const;

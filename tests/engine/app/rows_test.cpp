@@ -1,3 +1,4 @@
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -54,6 +55,35 @@ TEST_F(RowsTest, EveryRowIsScoredByEveryMember) {
   EXPECT_EQ(JsonOf(positions, "rows")["rows"], scored["rows"]) << "by position where no name is a feature's";
   EXPECT_THAT(Screen("score", "rows.csv").out,
               AllOf(HasSubstr("COMBINED"), HasSubstr("mahalanobis"), HasSubstr("\n3 ")));
+}
+
+// Whatever computes, it says so, and the scores are the same but for their last digits.
+TEST_F(RowsTest, TheBackendThatWasAskedForComputes) {
+  const auto cell = [](int row, size_t c) { return absl::StrCat((row * 37 + static_cast<int>(c) * 11) % 23, ".25"); };
+  folder_.Write("rows.csv", Csv(40, cell));
+  const ProcessResult exact = Screen("score", "rows.csv", {"--format", "json", "--backend", "reference"});
+  EXPECT_THAT(exact.err, HasSubstr("backend: reference"));
+  const ordered_json want = JsonOf(exact, "rows")["rows"];
+  for (const char* backend : {"auto", "simd"}) {
+    const ProcessResult fast = Screen("score", "rows.csv", {"--format", "json", "--backend", backend});
+    EXPECT_THAT(fast, ExitsWith(exact.code));
+    EXPECT_THAT(fast.err, HasSubstr("backend: simd ("));
+    const ordered_json got = JsonOf(fast, "rows")["rows"];
+    ASSERT_EQ(got.size(), want.size());
+    for (size_t row = 0; row < want.size(); ++row) {
+      for (const auto& [member, scores] : want[row]["members"].items()) {
+        const double expected = scores["raw"];
+        EXPECT_NEAR(got[row]["members"][member]["raw"].get<double>(), expected, 2e-5 * (1 + std::abs(expected)))
+            << member << ", row " << row;
+      }
+    }
+  }
+  const ProcessResult cuda = Screen("score", "rows.csv", {"--backend", "cuda"});
+  if (cuda.code == 3) {
+    EXPECT_THAT(cuda.err, HasSubstr("backend cuda cannot run here: "));
+  } else {
+    EXPECT_THAT(cuda.err, HasSubstr("backend: cuda ("));
+  }
 }
 
 TEST_F(RowsTest, BadRowsAreErrorsThatNameFileAndColumn) {

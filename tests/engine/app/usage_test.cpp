@@ -69,6 +69,8 @@ TEST(Usage, MistakesEndWithTwoAndSayWhatIsWrong) {
       {{"verify_all", "--threads", "0"}, "--threads"},
       {{"verify_all", "--threads", "1000000"}, "--threads"},
       {{"verify_all", "--root"}, "--root"},
+      {{"verify_all", "--backend", "abacus"}, "reference simd"},
+      {{"score", "a.csv", "--crossover-rows", "many"}, "--crossover-rows"},
       {{"fit", "--seed", "x"}, "--seed"},
       {{"fit", "--calibration-share", "1"}, "--calibration-share"},
       {{"fit", "--detector-version", "0"}, "--detector-version"},
