@@ -91,6 +91,7 @@ Json Commands::Load(const Json& request) {
   if (model_.neighbours) members["neighbours"] = {{"rows", model_.neighbours->rows()}};
   Json work = {{"transpose", WorkPerRow(model_, "transpose", rows_.cols)}};
   for (const auto& [name, member] : members.items()) work[name] = WorkPerRow(model_, name, rows_.cols);
+  if (!members.empty()) work["ensemble"] = WorkPerRow(model_, "ensemble", rows_.cols);
   return {{"members", members}, {"rows", rows_.count()}, {"cols", rows_.cols}, {"work", work}};
 }
 

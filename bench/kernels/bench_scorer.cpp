@@ -117,9 +117,11 @@ std::map<std::string, double> WorkPerRow(const Model& model, const std::string& 
   std::map<std::string, double> work;
   if (kernel == "transpose") return {{"load_l2", 4 * columns}};
   for (ensemble::Member member : Named(model, kernel)) {
-    if (member == ensemble::kSvm) work["fma"] += static_cast<double>(model.svm->alpha.size()) * columns;
+    if (member == ensemble::kSvm) {  // 7: exp2 and the sum
+      work["fma"] += static_cast<double>(model.svm->alpha.size()) * (columns + 7);
+    }
     if (member == ensemble::kMahalanobis) {  // in double: half as many lanes
-      work["fma"] += 2 * static_cast<double>(model.mahalanobis->weights.size()) * columns;
+      work["fma"] += 2 * static_cast<double>(model.mahalanobis->weights.size() + 1) * columns;
     }
     if (member == ensemble::kAutoencoder) {
       for (const auto& layer : model.autoencoder->layers) work["fma"] += static_cast<double>(layer.weights.size());

@@ -1,13 +1,14 @@
 """Rows and fitted models of the kernel benchmark, for both sides: estimators of scikit-learn for the peers, the same as
 arrays for our kernels. Everything is seeded; what is fitted is kept in the folder given and found there the next time.
 """
-import dataclasses, json, pathlib, sys, types, zlib
+import dataclasses, json, pathlib, sys, types, warnings, zlib
 
 import joblib
 import numpy as np
 import sklearn
 from sklearn.covariance import LedoitWolf
 from sklearn.ensemble import IsolationForest
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.neighbors import NearestNeighbors
 from sklearn.neural_network import MLPRegressor
 from sklearn.svm import OneClassSVM
@@ -19,6 +20,7 @@ FIT_ROWS = 4096
 OUTLIERS = 0.05
 NEIGHBOURS = 5
 HIDDEN = (32, 16, 32)
+MEMBERS = ("forest", "svm", "autoencoder", "mahalanobis", "neighbours")
 ACTIVATIONS = ("identity", "relu", "tanh", "logistic")  # in the order of kernels/autoencoder/autoencoder.h
 DTYPES = {"float32": "F32", "float64": "F64", "int32": "I32"}
 
@@ -76,6 +78,7 @@ def fit(member, rows, trees, vectors):
     if member == "svm":
         return fit_svm(rows, vectors)
     if member == "autoencoder":
+        warnings.simplefilter("ignore", ConvergenceWarning)  # weights of any quality cost the same
         return MLPRegressor(hidden_layer_sizes=HIDDEN, max_iter=40, random_state=1, tol=0).fit(rows, rows)
     if member == "mahalanobis":
         return LedoitWolf().fit(rows)
@@ -125,8 +128,9 @@ def spectral(covariance):
     """The precision as c·I + Σ w_j v_j v_jᵀ (kernels/mahalanobis/mahalanobis.h), c that of pure noise."""
     values, vectors = np.linalg.eigh(covariance.covariance_.astype(np.float64))
     isotropic = 1 / values.min()
+    other = values > values.min()  # the smallest one's weight is 0
     return {"mean": covariance.location_.astype(np.float64), "isotropic": np.float64(isotropic),
-            "directions": vectors.T.copy(), "weights": 1 / values - isotropic}
+            "directions": vectors.T[other].copy(), "weights": 1 / values[other] - isotropic}
 
 
 class Store:
@@ -137,7 +141,7 @@ class Store:
         """A forest of `trees`, an SVM of about `vectors`, and the other members named, fitted on the same rows."""
         wanted = [*(["forest"] if trees else []), *(["svm"] if vectors else []), *others]
         sizes = [f"f{features}", *([f"t{trees}"] if trees else []), *([f"v{vectors}"] if vectors else [])]
-        name = "-".join([*sizes, *others])
+        name = "-".join([*sizes, *(["all"] if len(wanted) == len(MEMBERS) else others)])
         path = self.directory / f"{name}-{self.version()}"
         if not (path / "estimators.joblib").exists():
             path.mkdir(parents=True, exist_ok=True)

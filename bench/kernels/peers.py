@@ -1,6 +1,6 @@
 """The libraries that the kernels are compared with. A peer scores rows in our sense (higher is more anomalous), each at
 the settings that were fastest for it; peer_worker.py tries its batch sizes. Rows are float32, row-major, contiguous."""
-import concurrent.futures, ctypes, multiprocessing, os, pathlib
+import concurrent.futures, ctypes, ctypes.util, multiprocessing, os, pathlib
 
 import joblib
 import numpy as np
@@ -117,8 +117,9 @@ def _process_score(part, batch):
 class SklearnEnsembleProcesses(Sklearn):
     """The same with a process a core, which have the model and the rows already: only scores are sent."""
 
-    batches = (16384,)
-    inner = 1024
+    batches = (16384, 65536)
+    inner = 8192  # rows a process scores at once: scikit-learn's forest likes many
+    own_processes = True
 
     def prepare_processes(self, estimators, rows):
         path = pathlib.Path(estimators).with_name("rows.npy")
@@ -151,7 +152,8 @@ class Onnx(Peer):
 
     @classmethod
     def files(cls, model):
-        return cached(cls.member, model[cls.member], ONNX_OPSETS, ".onnx", lambda path: cls.convert(model[cls.member], path))
+        estimator = model[cls.member]
+        return cached(cls.member, estimator, ONNX_OPSETS, ".onnx", lambda path: cls.convert(estimator, path))
 
     def __init__(self, model, threads):
         super().__init__(model, threads)
@@ -310,7 +312,7 @@ class LibsvmSvm(Peer):
             for alpha, vector in zip(svm.dual_coef_[0], svm.support_vectors_):
                 cells = " ".join(f"{i + 1}:{x:.17g}" for i, x in enumerate(vector))
                 file.write(f"{alpha:.17g} {cells}\n")
-        self.library = ctypes.CDLL("libsvm.so.3")
+        self.library = ctypes.CDLL(ctypes.util.find_library("svm") or "libsvm.so.3")
         self.library.svm_load_model.restype = ctypes.c_void_p
         self.library.svm_predict_values.restype = ctypes.c_double
         self.loaded = ctypes.c_void_p(self.library.svm_load_model(str(path).encode()))

@@ -60,7 +60,7 @@ def draw_isas(axes, result):
 def draw_fractions(axes, result):
     best = result["peers"][0]["best_isa"]
     entries = [e for e in result["fractions"] if e["isa"] == best and e["kernel"] != "transpose"][::-1]
-    labels = [f"{e['kernel']}, {e['model'].split('-mahalanobis')[0].split('-autoencoder')[0]} ({e['limit']})" for e in entries]
+    labels = [f"{e['kernel']}, {e['model']} ({e['limit']})" for e in entries]
     axes.barh(range(len(entries)), [e["fraction"] for e in entries], color=[COLOURS[e["kernel"]] for e in entries])
     axes.set_yticks(range(len(entries)), labels, fontsize=8)
     axes.set(title="Share of the limit (in brackets), one thread", xlim=(0, 1))
@@ -93,7 +93,9 @@ def draw_scaling(axes, result, axis, title):
         sizes = sorted({p["size"] for points in lines.values() for p in points})
         axes.set_xticks(sizes, [f"{size}" for size in sizes])
         axes.xaxis.set_minor_locator(ticker.NullLocator())
-    axes.legend(fontsize=7, frameon=False)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high * (high / low) ** 0.3)  # room for the legend above the lines
+    axes.legend(fontsize=7, frameon=False, ncol=2, loc="upper left")
 
 
 def draw_threads(axes, result):
@@ -107,23 +109,27 @@ def draw_threads(axes, result):
     axes.plot(threads, threads, color="#bbbbbb", lw=0.8, ls="--")
     axes.set_xticks(threads)
     axes.set(title="Threads: times the rate of one", xlabel="threads")
-    axes.legend(fontsize=7, frameon=False)
+    axes.legend(fontsize=7, frameon=False, loc="upper left")
 
 
 def draw(result, paths):
     plt.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "none",
                          "axes.titlesize": 10, "axes.titleweight": "bold", "svg.hashsalt": "driftseal"})
     figure = plt.figure(figsize=(15, 17), layout="constrained")
-    grid = figure.add_gridspec(4, 6, height_ratios=(1.9, 1, 1, 1))
-    draw_peers(figure.add_subplot(grid[0, :4]), result)
-    draw_latency(figure.add_subplot(grid[0, 4:]), result)
-    draw_isas(figure.add_subplot(grid[1, :3]), result)
-    draw_fractions(figure.add_subplot(grid[1, 3:]), result)
-    draw_scaling(figure.add_subplot(grid[2, :3]), result, "rows", "Rows a call, 32 features")
-    draw_scaling(figure.add_subplot(grid[2, 3:]), result, "features", "Features (forest 200 trees, SVM 512 vectors)")
-    draw_scaling(figure.add_subplot(grid[3, :2]), result, "trees", "Trees, 32 features")
-    draw_scaling(figure.add_subplot(grid[3, 2:4]), result, "vectors", "Support vectors, 32 features")
-    draw_threads(figure.add_subplot(grid[3, 4:]), result)
+    rows = figure.subfigures(4, 1, height_ratios=(1.9, 1, 1, 1))  # each with margins of its own
+    first = rows[0].subplots(1, 2, width_ratios=(2, 1))
+    draw_peers(first[0], result)
+    draw_latency(first[1], result)
+    second = rows[1].subplots(1, 2)
+    draw_isas(second[0], result)
+    draw_fractions(second[1], result)
+    third = rows[2].subplots(1, 2)
+    draw_scaling(third[0], result, "rows", "Rows a call, 32 features")
+    draw_scaling(third[1], result, "features", "Features (forest 200 trees, SVM 512 vectors)")
+    fourth = rows[3].subplots(1, 3)
+    draw_scaling(fourth[0], result, "trees", "Trees, 32 features")
+    draw_scaling(fourth[1], result, "vectors", "Support vectors, 32 features")
+    draw_threads(fourth[2], result)
     machine = result["machine"]
     figure.suptitle(f"DriftSeal's kernels on {machine['cores']} cores of {machine['processor']}, {machine['date'][:10]}")
     for path in paths:

@@ -14,11 +14,11 @@ class BenchError(Exception):
 class Process:
     """`cores`: what it may run on. One thread stays on one core, the same for all that are compared."""
 
-    def __init__(self, name, command, cores, environment=None):
+    def __init__(self, name, command, cores, environment=None, log=None):
         self.name = name
         self.process = subprocess.Popen(
-            [str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env={**os.environ, **(environment or {})}, preexec_fn=lambda: os.sched_setaffinity(0, cores))
+            [str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+            text=True, env={**os.environ, **(environment or {})}, preexec_fn=lambda: os.sched_setaffinity(0, cores))
 
     def ask(self, op, **request):
         try:
@@ -51,4 +51,6 @@ def peers(threads, cache):
     # The ensemble splits rows over threads or processes of its own: libraries beneath it use one each.
     environment = {variable: "1" for variable in THREAD_VARIABLES}
     environment |= {"DRIFTSEAL_BENCH_THREADS": str(threads), "DRIFTSEAL_BENCH_CACHE": str(cache)}
-    return Process("peers", [sys.executable, "-W", "ignore", HERE / "peer_worker.py"], cores_for(threads), environment)
+    with open(pathlib.Path(cache) / "peers.log", "a") as log:  # what the libraries have to say; errors are answers
+        return Process("peers", [sys.executable, "-W", "ignore", HERE / "peer_worker.py"], cores_for(threads),
+                       environment, log)

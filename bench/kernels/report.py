@@ -30,9 +30,9 @@ def print_limits(result):
 
 def print_fractions(result):
     heading("Kernels as a share of their limit, one thread")
-    print(f"{'kernel':13}{'model':60}{'isa':7}{'limit':>9}{'at limit':>11}{'rows/s':>10}{'share':>8}")
+    print(f"{'kernel':13}{'model':20}{'isa':7}{'limit':>9}{'at limit':>11}{'rows/s':>10}{'share':>8}")
     for entry in result["fractions"]:
-        print(f"{entry['kernel']:13}{entry['model']:60}{entry['isa']:7}{entry['limit']:>9}"
+        print(f"{entry['kernel']:13}{entry['model']:20}{entry['isa']:7}{entry['limit']:>9}"
               f"{short(entry['rows_per_second_at_limit']):>11}{short(entry['rows_per_second']):>10}"
               f"{entry['fraction']:8.2f}")
 
@@ -42,9 +42,10 @@ def print_comparison(comparison):
     print(f"{comparison['kernel']}, {comparison['model']}, {comparison['threads']} thread(s), {comparison['rows']} rows")
     for name, entry in comparison["entries"].items():
         ratio = best["rows_per_second"] / entry["rows_per_second"]
-        by_cpu = best["rows_per_cpu_second"] / entry["rows_per_cpu_second"]
         how = f"{entry['variant']}, batch {entry['batch']}" if "variant" in entry else f"target {entry['target']}"
-        cpu = f"{by_cpu:10.2f}" if comparison["threads"] == 1 or "variant" not in entry else f"{'':10}"
+        cpu = f"{'':10}"
+        if "rows_per_cpu_second" in entry:
+            cpu = f"{best['rows_per_cpu_second'] / entry['rows_per_cpu_second']:10.2f}"
         print(f"  {name:20}{short(entry['rows_per_second']):>10}{ratio:10.2f}{cpu}"
               f"{entry['largest_error_of_bound']:11.2g}  {how}")
 
@@ -77,11 +78,11 @@ def print_scaling(result):
 
 def print_targets(result):
     heading("Targets on a CPU")
-    print(f"{'':62}{'target':>9}{'measured':>10}{'by CPU':>8}  met")
+    print(f"{'':66}{'target':>9}{'measured':>10}{'by CPU':>8}  met")
     for entry in result["targets"]:
         sign = "≤" if entry["unit"] == "µs" else "≥"
-        cpu = f"{entry['measured_cpu']:8.1f}" if "measured_cpu" in entry else f"{'':8}"
-        print(f"{entry['name']:62}{sign} {entry['target']:<4}{entry['unit']:3}{entry['measured']:10.2f}{cpu}  "
+        cpu = f"{entry['measured_cpu']:8.2f}" if "measured_cpu" in entry else f"{'':8}"
+        print(f"{entry['name']:66}{sign} {entry['target']:<4}{entry['unit']:3}{entry['measured']:10.2f}{cpu}  "
               f"{'yes' if entry['met'] else 'NO'}")
 
 

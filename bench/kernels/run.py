@@ -57,7 +57,7 @@ class Bench:
     def versus_peers(self):
         """The cases of the targets, then every kernel with its peers, one thread each; the ensemble on all cores."""
         out = []
-        for case in targets.cases(self.settings.quick):
+        for case in targets.CASES:
             self.watch(f"against peers: {case}")
             self.load(self.one, self.store.model(case.features, trees=case.trees, vectors=case.vectors))
             self.prepare(case.kernel, case.libraries)

@@ -21,8 +21,8 @@ class Scaling:
         """Timers by size and name; appends nanoseconds a row."""
         repetitions = max(3, self.settings.repetitions // 2)
         for (size, name), runs in measure.interleave(timers, repetitions).items():
-            self.points.append({"axis": axis, "kernel": kernel, "name": name, "size": size, "threads": side.threads,
-                                "features": side.model.features,
+            self.points.append({"axis": axis, "kernel": kernel, "name": name, "size": size,
+                                "threads": size if axis == "threads" else side.threads, "features": side.model.features,
                                 "ns_per_row": 1e9 / measure.median(runs, "seconds"),
                                 "cpu_ns_per_row": 1e9 / measure.median(runs, "cpu_seconds")})
 
@@ -62,12 +62,10 @@ class Scaling:
         self.bench.watch("scaling: threads")
         for side in {self.bench.one, self.bench.all}:
             self.bench.load(side, self.bench.ensemble(), with_peers=False)
+        sides = dict.fromkeys((self.bench.one, self.bench.all))
         for kernel in ("forest", "svm", "autoencoder", "mahalanobis", "neighbours", "ensemble"):
-            for side in (self.bench.one, self.bench.all):
-                timers = {(side.threads, "driftseal"): self.ours(side, kernel, self.settings.rows)}
-                self.measure("threads", kernel, timers, side)
-                if self.bench.all is self.bench.one:
-                    break
+            timers = {(side.threads, "driftseal"): self.ours(side, kernel, self.settings.rows) for side in sides}
+            self.measure("threads", kernel, timers, self.bench.one)
 
     def all(self):
         self.rows()
