@@ -131,6 +131,6 @@ def draw(result, paths):
     draw_scaling(fourth[1], result, "vectors", "Support vectors, 32 features")
     draw_threads(fourth[2], result)
     machine = result["machine"]
-    figure.suptitle(f"DriftSeal's kernels on {machine['cores']} cores of {machine['processor']}, {machine['date'][:10]}")
+    figure.suptitle(f"DriftSeal's kernels, {machine['processor']}, {machine['cores']} cores, {machine['date'][:10]}")
     for path in paths:
         figure.savefig(path, dpi=110)

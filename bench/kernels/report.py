@@ -39,7 +39,8 @@ def print_fractions(result):
 
 def print_comparison(comparison):
     best = comparison["entries"][comparison["best_isa"]]
-    print(f"{comparison['kernel']}, {comparison['model']}, {comparison['threads']} thread(s), {comparison['rows']} rows")
+    print(f"{comparison['kernel']}, {comparison['model']}, {comparison['threads']} thread(s), "
+          f"{comparison['rows']} rows")
     for name, entry in comparison["entries"].items():
         ratio = best["rows_per_second"] / entry["rows_per_second"]
         how = f"{entry['variant']}, batch {entry['batch']}" if "variant" in entry else f"target {entry['target']}"
@@ -88,8 +89,8 @@ def print_targets(result):
 
 def print_all(result):
     machine = result["machine"]
-    print(f"{machine['processor']}, {machine['cores']} cores, {machine['system']}; load {machine['load_average'][0]:.1f} "
-          f"at the start, {machine['load_average_at_end'][0]:.1f} at the end; {result['repetitions']} repetitions, "
+    print(f"{machine['processor']}, {machine['cores']} cores, {machine['system']}; load "
+          f"{machine['load_average'][0]:.1f} at the start, {machine['load_average_at_end'][0]:.1f} at the end; {result['repetitions']} repetitions, "
           f"{result['seconds']:.0f} s")
     print_limits(result)
     print_fractions(result)
