@@ -53,7 +53,9 @@ TEST_P(TileOn, MarksRowsThatAreNotFinite) {
     for (size_t r = 0; r < rows; ++r) {
       const bool is_finite = AllFinite(values.data() + r * cols, cols);
       EXPECT_EQ(std::isnan(finite[r]), !is_finite) << "row " << r;
-      if (is_finite) EXPECT_EQ(finite[r], 0) << "row " << r;
+      if (is_finite) {
+        EXPECT_EQ(finite[r], 0) << "row " << r;
+      }
       marked += !is_finite;
     }
     EXPECT_EQ(marked, 12u);
