@@ -218,6 +218,9 @@ void CheckEnsemble(const CudaApi& api, CudaContext* context, bool small, std::ve
                                          .directions = i % 9,
                                          .reference_rows = 10 + 13 * i}));
   }
+  // The variants of wide rows, too.
+  fleet.push_back(
+      RandomModels(99, {.cols = 300, .trees = 20, .vectors = 70, .reference_rows = 200, .layers = {300, 200, 300}}));
   for (bool on_device : {false, true}) {
     Checker checker(api, context, on_device ? "groups, rows on the device" : "groups, rows on the host");
     Random random(5);

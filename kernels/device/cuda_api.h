@@ -98,7 +98,8 @@ struct CudaGroup {
   uint64_t rows;
 };
 /// One call: rows of all groups one after the other, row-major, and a score a row and member in the same order.
-/// Pointers are all the host's or all the device's. scores[m] null: that member is not wanted; where a group's detector
+/// Pointers are all the host's or all the device's; what is on the device must be there when the call comes (the
+/// context's streams wait for nobody else's). scores[m] null: that member is not wanted; where a group's detector
 /// lacks the member, its scores are left alone.
 struct CudaCall {
   const CudaGroup* groups;

@@ -111,6 +111,13 @@ Scores SmallScores(const CudaContext& context, const CudaDetector& detector) {
 cudaError_t CaptureGraphs(CudaContext& context, CudaDetector& detector) {
   Lane& lane = context.small;
   const Scores scores = SmallScores(context, detector);
+  if (uint64_t{kBuckets.front()} * detector.cols * sizeof(float) <= context.small_bytes) {
+    // Once without capture: kernels are loaded at their first launch, which a capture need not allow, and what is wrong
+    // with a launch shows here.
+    const Slice slice{&detector, lane.device_rows.as<float>(), 0, kBuckets.front()};
+    DRIFTSEAL_CUDA_TRY(EnqueueChunk(context, lane.work, &slice, 1, scores));
+    DRIFTSEAL_CUDA_TRY(cudaStreamSynchronize(context.main));
+  }
   for (size_t b = 0; b < kBuckets.size(); ++b) {
     const uint64_t bytes = uint64_t{kBuckets[b]} * detector.cols * sizeof(float);
     if (bytes > context.small_bytes) break;

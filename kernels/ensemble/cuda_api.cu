@@ -128,6 +128,8 @@ int Upload(CudaContext* context, const CudaModel* model, CudaDetector** detector
     auto uploaded = std::make_unique<CudaDetector>();
     uploaded->cols = static_cast<uint32_t>(model->cols);
     int status = UploadMembers(*context, *model, *uploaded);
+    // A copy from pageable memory may return before its last bytes are there, and our streams do not wait for it.
+    if (status == device::kCudaOk) status = static_cast<int>(cudaStreamSynchronize(nullptr));
     if (status == device::kCudaOk) status = static_cast<int>(CaptureGraphs(*context, *uploaded));
     if (status == device::kCudaOk) *detector = uploaded.release();
     return status;
@@ -162,7 +164,8 @@ int AllocatePinned(CudaContext* context, uint64_t bytes, void** memory) {
 }
 void FreePinned(void* memory) { (void)cudaFreeHost(memory); }
 int CopyIn(void* target, const void* host, uint64_t bytes) {
-  return static_cast<int>(cudaMemcpy(target, host, bytes, cudaMemcpyHostToDevice));
+  DRIFTSEAL_CUDA_TRY(cudaMemcpy(target, host, bytes, cudaMemcpyHostToDevice));
+  return static_cast<int>(cudaStreamSynchronize(nullptr));  // As in Upload.
 }
 int CopyOut(void* host, const void* source, uint64_t bytes) {
   return static_cast<int>(cudaMemcpy(host, source, bytes, cudaMemcpyDeviceToHost));
