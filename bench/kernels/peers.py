@@ -117,7 +117,7 @@ def _process_score(part, batch):
 class SklearnEnsembleProcesses(Sklearn):
     """The same with a process a core, which have the model and the rows already: only scores are sent."""
 
-    batches = (16384, 65536)
+    batches = (16384, 32768)
     inner = 8192  # rows a process scores at once: scikit-learn's forest likes many
     own_processes = True
 
