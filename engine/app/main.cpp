@@ -74,7 +74,8 @@ class Command {
   Command& Backend(const std::string& usual) {
     sub_->add_option("--backend", arguments_.backend,
                      "What computes scores: reference (double precision), simd, one instruction set (avx3, avx2, ...), "
-                     "cuda, or auto [" + usual + "]")
+                     "cuda, or auto [" +
+                         usual + "]")
         ->check([](const std::string& name) { return IsBackend(name); });
     sub_->add_option("--crossover-rows", arguments_.crossover_rows,
                      "With auto and a GPU: batches of so many rows go there [measured]");

@@ -119,7 +119,8 @@ int ScoreRows(const Arguments& arguments) {
   if (!columns.ok()) return Fail(columns.status());
   if (table->rows == 0) return Fail(absl::InvalidArgumentError(artifact::Cat(path, ": has no rows to score")));
   // What was imported scores as it did where it came from, to 1e-5, which float32 does not promise.
-  if (absl::Status status = ChooseBackend(arguments, detector->origin() == "driftseal" ? "auto" : "reference", *detector);
+  if (absl::Status status =
+          ChooseBackend(arguments, detector->origin() == "driftseal" ? "auto" : "reference", *detector);
       !status.ok())
     return Fail(status);
   absl::StatusOr<std::vector<detector::Score>> scored = ScoreTable(*detector, *table, *columns, path);

@@ -155,9 +155,9 @@ class SplitBackend : public Backend {
       const Task timed{To(task, large), {rows.data(), count, task.rows.cols}, {out.data(), count}};
       return backend.Score({&timed, 1}).ok();
     };
-    const kernels::device::Crossover measured = kernels::device::MeasureCrossover(
-        [&](size_t count) { return score(*small_, false, count); },
-        [&](size_t count) { return score(*large_, true, count); });
+    const kernels::device::Crossover measured =
+        kernels::device::MeasureCrossover([&](size_t count) { return score(*small_, false, count); },
+                                          [&](size_t count) { return score(*large_, true, count); });
     if (log_) log_(DescribeCrossover(measured));
     return measured.rows;
   }
@@ -191,8 +191,7 @@ FloatBatch::FloatBatch(std::span<const Task> tasks) {
   values_.resize(values);
   for (size_t t = 0; t < tasks.size(); ++t) {
     const size_t count = tasks[t].rows.rows * tasks[t].rows.cols;
-    std::transform(tasks[t].rows.data, tasks[t].rows.data + count, values_.begin() + first_value_[t],
-                   ensemble::Narrow);
+    std::transform(tasks[t].rows.data, tasks[t].rows.data + count, values_.begin() + first_value_[t], ensemble::Narrow);
   }
   for (auto& scores : scores_) scores.assign(rows_, static_cast<float>(kNan));
 }

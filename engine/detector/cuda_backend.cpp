@@ -53,7 +53,8 @@ class CudaBackend : public Backend {
     }
     device::CudaCall call{groups.data(), groups.size(), batch.values(), {}, 0};
     for (size_t m = 0; m < device::kCudaMembers; ++m) call.scores[m] = batch.scores_of(m);
-    if (const int status = gpu_->module.api().score(gpu_->context.get(), &call); status != 0) return Failed("score", status);
+    if (const int status = gpu_->module.api().score(gpu_->context.get(), &call); status != 0)
+      return Failed("score", status);
     for (size_t t = 0; t < tasks.size(); ++t) {
       batch.CopyOut(t, static_cast<const Model*>(tasks[t].detector)->members, tasks[t].out);
     }
@@ -95,8 +96,9 @@ absl::StatusOr<std::shared_ptr<const Backend>> MakeCudaBackend(const std::string
 }
 
 std::string DescribeCrossover(const device::Crossover& crossover) {
-  std::string text = crossover.rows == SIZE_MAX ? "no batch finishes sooner on the GPU"
-                                                : absl::StrCat("batches of ", crossover.rows, " rows and more go to the GPU");
+  std::string text = crossover.rows == SIZE_MAX
+                         ? "no batch finishes sooner on the GPU"
+                         : absl::StrCat("batches of ", crossover.rows, " rows and more go to the GPU");
   for (const device::CrossoverPoint& point : crossover.points) {
     absl::StrAppend(&text, "; ", point.rows, " rows: ", static_cast<int64_t>(point.cpu_seconds * 1e6), " us and ",
                     static_cast<int64_t>(point.gpu_seconds * 1e6), " us");

@@ -151,8 +151,8 @@ absl::StatusOr<std::vector<Score>> Detector::ScoreRows(std::span<const Row> rows
   if (!raw.ok()) return raw.status();
   std::vector<Score> scores;
   for (size_t i = 0; i < rows.size(); ++i) {
-    scores.push_back(Explain(*state_, *choices[i].detector, choices[i].basis, rows[i].values, rows[i].family, scaled[i],
-                             (*raw)[i]));
+    scores.push_back(
+        Explain(*state_, *choices[i].detector, choices[i].basis, rows[i].values, rows[i].family, scaled[i], (*raw)[i]));
   }
   return scores;
 }

@@ -124,8 +124,9 @@ class Detector {
   };
   std::vector<FamilySummary> families() const;
 
-  /// From now on `backend` scores; without one, double precision and plain loops do, which gives the same digits on every
-  /// machine. FailedPrecondition naming the family whose members the backend cannot take; the detector is then as before.
+  /// From now on `backend` scores; without one, double precision and plain loops do, which gives the same digits on
+  /// every machine. FailedPrecondition naming the family whose members the backend cannot take; the detector is then as
+  /// before.
   absl::Status Use(std::shared_ptr<const Backend> backend);
   /// Who made it: "driftseal", or what it was imported from.
   const std::string& origin() const;

@@ -77,7 +77,8 @@ kernels::forest::Forest ReadForest(StateReader& in, const Json& json, const std:
     forest.roots.push_back(static_cast<uint32_t>(root));
   }
   if (!in.ok()) return forest;
-  if (const auto why = kernels::forest::WhyUnfit(forest)) in.Fail(absl::StrCat("tensor ", prefix, ".forest.feature"), *why);
+  if (const auto why = kernels::forest::WhyUnfit(forest))
+    in.Fail(absl::StrCat("tensor ", prefix, ".forest.feature"), *why);
   return forest;
 }
 

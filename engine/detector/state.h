@@ -41,7 +41,7 @@ struct FamilyDetector {
   Scaler scaler;
   MemberSet members;
   std::array<std::optional<Normaliser>, kernels::ensemble::kMembers> normalisers;
-  std::vector<double> calibration;  ///< Combined scores of the calibration rows, ascending.
+  std::vector<double> calibration;           ///< Combined scores of the calibration rows, ascending.
   std::unique_ptr<const Prepared> prepared;  ///< By the detector's backend; null without one.
 };
 

@@ -5,8 +5,8 @@
 
 #include "kernels/device/isa.h"
 
-// Only for the simd.cpp of a kernel, after HWY_EXPORT(FUNCTION): the function as compiled for one instruction set. Unlike
-// HWY_DYNAMIC_DISPATCH it looks at no process-wide state, so two variants can run side by side.
+// Only for the simd.cpp of a kernel, after HWY_EXPORT(FUNCTION): the function as compiled for one instruction set.
+// Unlike HWY_DYNAMIC_DISPATCH it looks at no process-wide state, so two variants can run side by side.
 #define DRIFTSEAL_KERNEL_FOR(FUNCTION, ISA) \
   (HWY_DISPATCH_TABLE(FUNCTION)[::driftseal::kernels::device::DispatchIndex(ISA)])
 

@@ -10,8 +10,8 @@ namespace driftseal::kernels::device {
 
 /// One instruction set of Highway's. A kernel's simd.cpp is compiled once for each.
 struct Isa {
-  int64_t target = 0;      ///< Highway's bit.
-  std::string_view name;   ///< "avx3" (AVX-512), "avx2", "sse4", "neon", "emu128", ...
+  int64_t target = 0;     ///< Highway's bit.
+  std::string_view name;  ///< "avx3" (AVX-512), "avx2", "sse4", "neon", "emu128", ...
 };
 
 /// Those that run here, best first; never empty.

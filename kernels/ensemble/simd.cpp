@@ -40,8 +40,8 @@ size_t WorkspaceSize(const Packed& packed) {
 }
 
 Kernels SimdKernels(const device::Isa& isa) {
-  return {tile::FillTileFor(isa),     autoencoder::SimdKernel(isa), forest::SimdKernel(isa),
-          svm::SimdKernel(isa),       mahalanobis::SimdKernel(isa), neighbours::SimdKernel(isa)};
+  return {tile::FillTileFor(isa), autoencoder::SimdKernel(isa), forest::SimdKernel(isa),
+          svm::SimdKernel(isa),   mahalanobis::SimdKernel(isa), neighbours::SimdKernel(isa)};
 }
 
 int64_t ScoreTile(const Packed& packed, const Kernels& kernels, RowsView<float> rows, tile::Workspace workspace,

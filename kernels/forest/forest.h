@@ -44,8 +44,8 @@ std::optional<std::string> WhyUnfit(const Forest& forest);
 /// c(n), the mean path length of an unsuccessful search in a binary search tree of n nodes (eq. 1): 2H(n−1) − 2(n−1)/n.
 double MeanPath(double n);
 
-/// score = 2^(−E[path] / c(ψ)) in (0, 1], paths in kPathUnit; higher is more anomalous (scikit-learn's −score_samples). `out` has rows.rows
-/// entries.
+/// score = 2^(−E[path] / c(ψ)) in (0, 1], paths in kPathUnit; higher is more anomalous (scikit-learn's −score_samples).
+/// `out` has rows.rows entries.
 void ScoreReference(const Forest& forest, RowsView<float> rows, std::span<double> out);
 
 /// Σ path · kPathUnit over the trees, a row each.
@@ -95,10 +95,10 @@ struct WalkNode {
 
 /// A forest as the fast variants read it. Immutable.
 struct Packed {
-  size_t trees = 0, cols = 0;   ///< cols: the largest feature + 1.
-  double norm = 0;              ///< c(ψ) · trees · kPathUnit; 0: every row scores 0.5.
-  bool bit_sliced = false;      ///< Whether tiles run the programs; otherwise they walk.
-  size_t slots = 0;             ///< Of 512 bits each.
+  size_t trees = 0, cols = 0;  ///< cols: the largest feature + 1.
+  double norm = 0;             ///< c(ψ) · trees · kPathUnit; 0: every row scores 0.5.
+  bool bit_sliced = false;     ///< Whether tiles run the programs; otherwise they walk.
+  size_t slots = 0;            ///< Of 512 bits each.
   std::vector<RankTable> ranks;
   tile::Aligned<float> pivots;
   std::vector<Op> ops;

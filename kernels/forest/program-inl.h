@@ -38,8 +38,8 @@ HWY_INLINE void RunProgram(const Op* HWY_RESTRICT op, size_t count, const Slots&
 
 /// Sums of a tile's rows, in numbers of the accumulator's own until Finish.
 struct Accumulator {
-  uint32_t* sums;    ///< kTileRows
-  uint16_t* bytes;   ///< 3 · kTileRows: sums of the values' bytes over the last `trees` trees; see AddLeaves.
+  uint32_t* sums;   ///< kTileRows
+  uint16_t* bytes;  ///< 3 · kTileRows: sums of the values' bytes over the last `trees` trees; see AddLeaves.
   size_t trees = 0;
 };
 
@@ -58,8 +58,8 @@ HWY_INLINE void AddLeaves(const Leaves& leaves, const Packed& forest, const Slot
     const auto quarter = [&](__m128i code, size_t at) {
       const __m512i index = _mm512_cvtepu8_epi32(code);
       // 32 values are two registers.
-      const __m512i value = leaves.planes <= 5 ? _mm512_permutex2var_epi32(low, index, high)
-                                               : _mm512_i32gather_epi32(index, values, 4);
+      const __m512i value =
+          leaves.planes <= 5 ? _mm512_permutex2var_epi32(low, index, high) : _mm512_i32gather_epi32(index, values, 4);
       uint32_t* sum = accumulator.sums + b * kBlockRows + at;
       _mm512_store_si512(sum, _mm512_add_epi32(_mm512_load_si512(sum), value));
     };

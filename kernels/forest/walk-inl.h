@@ -53,10 +53,12 @@ HWY_INLINE bool Step(const Packed& forest, const int32_t* HWY_RESTRICT tree, con
     const auto inner = hn::Gt(next, hn::Set(di, -1));  // kLeaf is the sign
     any = any || !hn::AllFalse(di, inner);
     const auto threshold = hn::BitCast(d, hn::GatherIndex(di, tree, twice));
-    const auto feature = hn::BitCast(di, hn::ShiftRightSame(hn::BitCast(du, next), static_cast<int>(forest.feature_shift)));
+    const auto feature =
+        hn::BitCast(di, hn::ShiftRightSame(hn::BitCast(du, next), static_cast<int>(forest.feature_shift)));
     // A leaf's feature bits hold its flag only: lane n of feature 0 is read, and not used.
     const auto safe = hn::IfThenElseZero(inner, feature);
-    const auto offset = hn::Add(hn::ShiftLeft<6>(safe), hn::Add(lane, hn::Set(di, static_cast<int32_t>(n * hn::Lanes(d)))));
+    const auto offset =
+        hn::Add(hn::ShiftLeft<6>(safe), hn::Add(lane, hn::Set(di, static_cast<int32_t>(n * hn::Lanes(d)))));
     const auto right = hn::Not(hn::Le(hn::GatherIndex(d, x, offset), threshold));
     const auto child = hn::Sub(hn::And(next, mask), hn::BitCast(di, hn::VecFromMask(d, right)));
     walkers.at[n] = hn::IfThenElse(inner, child, walkers.at[n]);

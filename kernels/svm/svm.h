@@ -30,15 +30,15 @@ void ScoreReference(const Svm& svm, RowsView<double> rows, std::span<double> out
 /// where c is the mean of the support vectors. Immutable; about 4 bytes a value of Svm::vectors.
 struct Packed {
   size_t cols = 0, vectors = 0;
-  float scale = 1;                ///< k
-  double rho = 0, weight = 0;     ///< ρ and Σ|α|
+  float scale = 1;             ///< k
+  double rho = 0, weight = 0;  ///< ρ and Σ|α|
   /// The inner product loses what ‖s'‖² has in digits before the point. Where that could cost more than 1e-5·Σ|α|
   /// (support vectors very far apart for their γ), distances are summed as differences, at about half the speed.
   bool differences = false;
-  tile::Aligned<float> centre;    ///< cols: c
-  tile::Aligned<float> blocks;    ///< s' in blocks of 64 (kernels/tile/tile.h); vectors that fill up the last are zeros.
-  tile::Aligned<float> norms;     ///< −‖s'‖²/2 a vector, to the end of the last block.
-  tile::Aligned<float> alpha;     ///< 0 for vectors that fill up.
+  tile::Aligned<float> centre;  ///< cols: c
+  tile::Aligned<float> blocks;  ///< s' in blocks of 64 (kernels/tile/tile.h); vectors that fill up the last are zeros.
+  tile::Aligned<float> norms;   ///< −‖s'‖²/2 a vector, to the end of the last block.
+  tile::Aligned<float> alpha;   ///< 0 for vectors that fill up.
 };
 Packed Pack(const Svm& svm);
 

@@ -45,8 +45,8 @@ HWY_INLINE void Transpose4x4(const float* from, size_t stride, float* to) {
 #endif
 
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
-// Up to 16 features of up to 16 rows: four transposes of 4 × 4 in every 128 bits, then the 128-bit parts of four vectors
-// change places. Rows and features that are not there are zeros and not stored.
+// Up to 16 features of up to 16 rows: four transposes of 4 × 4 in every 128 bits, then the 128-bit parts of four
+// vectors change places. Rows and features that are not there are zeros and not stored.
 HWY_INLINE void Transpose16x16(const float* from, size_t rows, size_t stride, size_t cols, float* to) {
   const auto mask = static_cast<__mmask16>((1u << cols) - 1);
   const auto row = [&](size_t r) { return r < rows ? _mm512_maskz_loadu_ps(mask, from + r * stride) : __m512(); };
@@ -67,10 +67,9 @@ HWY_INLINE void Transpose16x16(const float* from, size_t rows, size_t stride, si
     const __m512 even_high = _mm512_shuffle_f32x4(part[2][c], part[3][c], kEven);
     const __m512 odd_low = _mm512_shuffle_f32x4(part[0][c], part[1][c], kOdd);
     const __m512 odd_high = _mm512_shuffle_f32x4(part[2][c], part[3][c], kOdd);
-    const __m512 features[4] = {_mm512_shuffle_f32x4(even_low, even_high, kEven),
-                                _mm512_shuffle_f32x4(odd_low, odd_high, kEven),
-                                _mm512_shuffle_f32x4(even_low, even_high, kOdd),
-                                _mm512_shuffle_f32x4(odd_low, odd_high, kOdd)};
+    const __m512 features[4] = {
+        _mm512_shuffle_f32x4(even_low, even_high, kEven), _mm512_shuffle_f32x4(odd_low, odd_high, kEven),
+        _mm512_shuffle_f32x4(even_low, even_high, kOdd), _mm512_shuffle_f32x4(odd_low, odd_high, kOdd)};
     for (size_t l = 0; l < 4; ++l) {
       if (c + 4 * l < cols) _mm512_store_ps(to + (c + 4 * l) * kBlockRows, features[l]);
     }

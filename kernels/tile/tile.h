@@ -77,7 +77,8 @@ constexpr size_t Bytes(size_t n) {
 /// the last block are there and hold zeros.
 struct Tile {
   const float* data = nullptr;
-  /// Per row 0, or NaN where the row holds a NaN or an infinity: added to a score it gives what kernels/rows.h asks for.
+  /// Per row 0, or NaN where the row holds a NaN or an infinity: added to a score it gives what kernels/rows.h asks
+  /// for.
   const float* finite = nullptr;
   size_t rows = 0, cols = 0;
 

@@ -14,8 +14,8 @@
 
 namespace driftseal::kernels {
 
-/// Scores rows tile by tile with a packed model's SIMD kernel, and expects the forced instruction set to be the one that
-/// ran. `kernel(tile, workspace, out)` returns the target it was compiled for.
+/// Scores rows tile by tile with a packed model's SIMD kernel, and expects the forced instruction set to be the one
+/// that ran. `kernel(tile, workspace, out)` returns the target it was compiled for.
 template <class Kernel>
 std::vector<float> ScoreTiles(const device::Isa& isa, RowsView<float> rows, size_t workspace_size,
                               const Kernel& kernel) {

@@ -69,10 +69,10 @@ TEST(Tile, PacksRowsCentredAndScaled) {
   for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<double>(i);
   const Aligned<float> blocks = PackBlocks(values, 2, std::vector<double>{1, 2}, 0.5);
   EXPECT_EQ(blocks.size(), 3 * 64 * 2u);
-  EXPECT_EQ(blocks[0], -0.5F);                         // row 0, column 0: (0 − 1)/2
-  EXPECT_EQ(blocks[64 + 5], 0.5F * (11 - 2));          // row 5, column 1
-  EXPECT_EQ(blocks[2 * 128 + 1], 0.5F * (258 - 1));    // row 129, column 0
-  EXPECT_EQ(blocks[2 * 128 + 64 + 2], 0);              // beyond the last row
+  EXPECT_EQ(blocks[0], -0.5F);                       // row 0, column 0: (0 − 1)/2
+  EXPECT_EQ(blocks[64 + 5], 0.5F * (11 - 2));        // row 5, column 1
+  EXPECT_EQ(blocks[2 * 128 + 1], 0.5F * (258 - 1));  // row 129, column 0
+  EXPECT_EQ(blocks[2 * 128 + 64 + 2], 0);            // beyond the last row
 }
 
 TEST(Isa, TheBestComesFirstAndNamesFindTheirs) {

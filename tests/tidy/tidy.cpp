@@ -101,17 +101,24 @@ void CheckFile(const fs::path& root, const std::string& path, std::vector<Breach
     if (line.find("using namespace std;") != std::string::npos && path != "tests/tidy/tidy.cpp") {
       out.push_back({where, "using namespace std"});
     }
-    guarded = guarded || line == "#ifndef " + guard;
+    // Highway's "-inl.h" files are read once for each instruction set.
+    guarded =
+        guarded || line == "#ifndef " + guard || line == "#if defined(" + guard + ") == defined(HWY_TARGET_TOGGLE)";
   }
   if (path.ends_with(".h") && !guarded) out.push_back({path, "include guard " + guard + " is missing"});
   if (number > kLinesLimit) out.push_back({path, std::to_string(number) + " lines: more than one job, perhaps"});
 }
 
-// Every algorithm has its contract, its reference, its README and a test.
+// Every algorithm has its contract, its reference, its SIMD and CUDA variants, its README, a test, and the parity
+// checks that all variants pass.
 void CheckKernel(const fs::path& root, const std::string& name, std::vector<Breach>& out) {
   const fs::path folder = root / "kernels" / name;
-  for (const std::string& file : {name + ".h", std::string("reference.cpp"), std::string("README.md")}) {
+  std::vector<std::string> files = {name + ".h", "reference.cpp", "simd.cpp", "cuda.cu", "README.md"};
+  for (const std::string& file : files) {
     if (!fs::exists(folder / file)) out.push_back({"kernels/" + name, file + " is missing"});
+  }
+  if (name != "ensemble" && !fs::exists(root / "bench/kernels/parity" / (name + ".cpp"))) {
+    out.push_back({"kernels/" + name, "bench/kernels/parity/" + name + ".cpp is missing"});
   }
   if (!fs::exists(root / "tests/kernels" / (name + "_test.cpp"))) {
     out.push_back({"kernels/" + name, "tests/kernels/" + name + "_test.cpp is missing"});

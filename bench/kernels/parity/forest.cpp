@@ -61,7 +61,8 @@ Forest Chain(size_t length, bool to_the_right) {
 
 std::vector<Case> FittedCases(Random& random) {
   std::vector<Case> cases;
-  const std::pair<size_t, uint32_t> shapes[] = {{1, 3}, {2, 200}, {3, 1}, {31, 17}, {32, 200}, {64, 33}, {128, 200}, {1025, 40}};
+  const std::pair<size_t, uint32_t> shapes[] = {{1, 3},    {2, 200}, {3, 1},     {31, 17},
+                                                {32, 200}, {64, 33}, {128, 200}, {1025, 40}};
   for (const auto& [cols, trees] : shapes) {
     cases.push_back({"fitted", cols, RandomForest(random, cols, trees, 256)});
   }
@@ -77,8 +78,14 @@ std::vector<Case> MadeCases(Random& random) {
   const auto normal = [&] { return NormalRows(random, 1, 1)[0]; };
   const auto grid = [&] { return static_cast<float>(random.Below(7)) - 3; };
   const auto special = [&] {
-    constexpr float kSpecial[] = {0.0F, -0.0F, kInf, -kInf, std::numeric_limits<float>::denorm_min(),
-                                  -std::numeric_limits<float>::denorm_min(), std::numeric_limits<float>::max(), 1};
+    constexpr float kSpecial[] = {0.0F,
+                                  -0.0F,
+                                  kInf,
+                                  -kInf,
+                                  std::numeric_limits<float>::denorm_min(),
+                                  -std::numeric_limits<float>::denorm_min(),
+                                  std::numeric_limits<float>::max(),
+                                  1};
     return kSpecial[random.Below(std::size(kSpecial))];
   };
   const auto few = [&] { return static_cast<float>(random.Below(20)) + 0.5F; };

@@ -46,9 +46,18 @@ std::vector<float> NormalRows(Random& random, size_t rows, size_t cols) {
 
 std::vector<float> HardRows(Random& random, size_t cols) {
   using Limits = std::numeric_limits<float>;
-  constexpr float kHard[] = {Limits::quiet_NaN(),  Limits::infinity(), -Limits::infinity(), Limits::denorm_min(),
-                             -Limits::denorm_min(), Limits::max(),      Limits::lowest(),    1e18F,
-                             -1e18F,                0.0F,               -0.0F,               Limits::min()};
+  constexpr float kHard[] = {Limits::quiet_NaN(),
+                             Limits::infinity(),
+                             -Limits::infinity(),
+                             Limits::denorm_min(),
+                             -Limits::denorm_min(),
+                             Limits::max(),
+                             Limits::lowest(),
+                             1e18F,
+                             -1e18F,
+                             0.0F,
+                             -0.0F,
+                             Limits::min()};
   std::vector<float> rows;
   for (float hard : kHard) {
     for (size_t where : {size_t{0}, cols / 2, cols - 1}) {

@@ -30,8 +30,8 @@ struct Outcome {
 };
 
 /// Numbers of rows around every width that a variant may work in: lanes, warps, blocks, tiles.
-inline constexpr size_t kRowCounts[] = {0,  1,  2,  3,   4,   5,   7,   8,   9,   15,  16,  17,
-                                        31, 32, 33, 63, 64, 65, 127, 128, 129, 511, 512, 513, 1025};
+inline constexpr size_t kRowCounts[] = {0,  1,  2,  3,  4,  5,   7,   8,   9,   15,  16,  17,  31,
+                                        32, 33, 63, 64, 65, 127, 128, 129, 511, 512, 513, 1025};
 
 /// Row-major, standard normal, from the project's generator.
 std::vector<float> NormalRows(Random& random, size_t rows, size_t cols);

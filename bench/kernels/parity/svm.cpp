@@ -11,9 +11,10 @@ struct Shape {
 };
 
 // One column and many, around the blocks of 64 vectors, wide and narrow kernels, and data far from the origin.
-constexpr Shape kShapes[] = {{0, 3, 1, 0},    {1, 1, 1, 0},    {2, 5, 1, 0},       {63, 32, 1, 0},   {64, 32, 1, 0},
-                             {65, 31, 1, 0},  {449, 32, 1, 0}, {130, 64, 0.01, 0}, {130, 64, 50, 0}, {100, 7, 5000, 0},
-                             {200, 240, 1, 0}, {90, 16, 1, 1e4}, {70, 16, 1, 1e7}, {40, 1025, 1, 0}};
+constexpr Shape kShapes[] = {{0, 3, 1, 0},     {1, 1, 1, 0},      {2, 5, 1, 0},     {63, 32, 1, 0},
+                             {64, 32, 1, 0},   {65, 31, 1, 0},    {449, 32, 1, 0},  {130, 64, 0.01, 0},
+                             {130, 64, 50, 0}, {100, 7, 5000, 0}, {200, 240, 1, 0}, {90, 16, 1, 1e4},
+                             {70, 16, 1, 1e7}, {40, 1025, 1, 0}};
 
 void CheckRows(Outcome& outcome, const std::string& name, const svm::Svm& svm, std::span<const float> rows,
                const SvmScorer& score) {

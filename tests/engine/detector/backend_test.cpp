@@ -132,7 +132,8 @@ double ScoreOf(const Backend& backend, const Prepared& prepared, size_t rows) {
 }
 
 TEST(Backends, SmallBatchesGoToOneAndLargeToTheOther) {
-  const auto split = SplitBySize(std::make_shared<FakeBackend>(1, 0), std::make_shared<FakeBackend>(2, 0), 100, nullptr);
+  const auto split =
+      SplitBySize(std::make_shared<FakeBackend>(1, 0), std::make_shared<FakeBackend>(2, 0), 100, nullptr);
   const auto prepared = split->Prepare({}, 2);
   ASSERT_TRUE(prepared.ok());
   EXPECT_EQ(ScoreOf(*split, **prepared, 99), 1);

@@ -13,8 +13,8 @@ namespace {
 
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
-using ::testing::UnorderedElementsAre;
 using testing::TempFolder;
+using ::testing::UnorderedElementsAre;
 
 // Enough meta files for several threads. Each names one model: in turn beside it, beneath the root, and one that is
 // none of the candidates.
