@@ -117,8 +117,8 @@ Packed Pack(const Forest& forest, Strategy strategy = Strategy::kCheaper);
 /// Bytes that the kernels below work in.
 size_t WorkspaceSize(const Packed& forest);
 
-/// Path sums as PathSumsReference, equal to the bit, and scores within 2e-6·score of ScoreReference; tile.cols >=
-/// forest.cols. Both return the Highway target they were compiled for.
+/// Path sums as PathSumsReference, equal to the bit, and scores within 2e-6·score + 1e-37 of ScoreReference; tile.cols
+/// >= forest.cols. Both return the Highway target they were compiled for.
 using PathSumKernel = int64_t (*)(const Packed& forest, const tile::Tile& tile, tile::Workspace workspace,
                                   uint32_t* out);
 using TileKernel = int64_t (*)(const Packed& forest, const tile::Tile& tile, tile::Workspace workspace, float* out);

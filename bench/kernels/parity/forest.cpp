@@ -124,7 +124,7 @@ void CheckRows(Outcome& outcome, const Case& test, const std::string& rows_name,
   const ForestScores got = score(test.forest, view);
   const std::string name = "forest " + test.name + ", " + std::to_string(test.cols) + " columns, " +
                            std::to_string(test.forest.roots.size()) + " trees, " + rows_name;
-  outcome.Compare(name, got.scores, expected, [](double want) { return 2e-6 * want; });
+  outcome.Compare(name, got.scores, expected, [](double want) { return 2e-6 * want + 1e-37; });
   if (got.path_sums == sums) return;
   const auto differ = std::mismatch(sums.begin(), sums.end(), got.path_sums.begin(), got.path_sums.end());
   outcome.failures.push_back(name + ": the path sum of row " + std::to_string(differ.first - sums.begin()) +

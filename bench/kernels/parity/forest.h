@@ -12,7 +12,7 @@ struct ForestScores {
 };
 using ForestScorer = std::function<ForestScores(const forest::Forest&, RowsView<float>)>;
 
-/// Every hard case through `score`: path sums equal to forest::PathSumsReference, scores within 2e-6 relative.
+/// Every hard case through `score`: path sums equal to forest::PathSumsReference, scores within 2e-6 relative + 1e-37.
 Outcome CheckForest(const ForestScorer& score);
 
 /// A forest fitted to normal rows.
