@@ -2,20 +2,46 @@
 // digest that binds them is not checked here, or no input would get past it. What loads must be safe to score with.
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <vector>
 
 #include "engine/artifact/source.h"
+#include "engine/detector/backend.h"
+#include "engine/detector/kernel_backend.h"
 #include "engine/detector/load.h"
 #include "engine/detector/score.h"
 
 namespace driftseal::detector {
 namespace {
 
+/// One for all inputs: it starts threads.
+const Backend& Simd() {
+  static const std::shared_ptr<const Backend> backend = [] {
+    BackendOptions options;
+    options.name = "simd";
+    options.threads = 1;
+    return *MakeBackend(options);
+  }();
+  return *backend;
+}
+
+/// With the reference kernels, and with what packing makes of the members.
 void ScoreSome(const DetectorState& state, const FamilyDetector& detector) {
+  const auto prepared = Simd().Prepare(detector.members.View(), detector.scaler.columns.size());
   for (double value : {0.0, 1e300, -1.5}) {
     const std::vector<double> row(state.schema.features.size(), value);
-    (void)ScoreWith(state, detector, Basis::kFamily, row, detector.key);
+    const ScaledRow scaled = Scale(detector.scaler, row);
+    const RawScores raw = ScoreScaled(detector.members, scaled.values);
+    (void)Explain(state, detector, Basis::kFamily, row, detector.key, scaled, raw);
+    if (!prepared.ok()) continue;
+    // Enough of them to reach the kernels of many rows.
+    constexpr size_t kRows = 70;
+    std::vector<double> rows;
+    for (size_t i = 0; i < kRows; ++i) rows.insert(rows.end(), scaled.values.begin(), scaled.values.end());
+    std::vector<RawScores> scores(kRows);
+    const Task task{prepared->get(), {rows.data(), kRows, scaled.values.size()}, scores};
+    (void)Simd().Score({&task, 1});
   }
 }
 
