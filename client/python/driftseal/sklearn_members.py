@@ -115,7 +115,10 @@ def isolation_forest(estimator: IsolationForest, order: np.ndarray) -> Member:
                                        f"gets {features.size}: max_features was changed between fits (warm_start)")
         left, right = tree.children_left, tree.children_right
         leaf = left < 0
+        # The engine counts paths in whole 2^-16 (kernels/forest/forest.h), below 256 exact in float32: it moves a score by
+        # less than 1e-6.
         path = (_depths(left, right) + average_path_length(tree.n_node_samples)).astype(np.float32)
+        path = (np.floor(path.astype(np.float64) * 65536 + 0.5) / 65536).astype(np.float32)
         parts.append({
             "feature": np.where(leaf, -1, position[features[np.where(leaf, 0, tree.feature)]]).astype(np.int32),
             "threshold": np.where(leaf, np.float32(0), _narrow(np.where(leaf, 0, tree.threshold))).astype(np.float32),
