@@ -7,10 +7,10 @@
 #include "absl/strings/str_cat.h"
 #include "engine/detector/autoencoder.h"
 #include "engine/detector/members.h"
-#include "engine/detector/parallel.h"
 #include "engine/detector/plan.h"
 #include "engine/detector/score.h"
 #include "engine/detector/state.h"
+#include "kernels/parallel.h"
 #include "kernels/random.h"
 
 namespace driftseal::detector {
@@ -164,10 +164,11 @@ std::vector<FamilyDetector> FitPlans(const std::vector<Plan>& plans, std::vector
                      {}});
   }
   constexpr size_t kFits = kFolds + 1;
-  ParallelFor(works.size() * kFits, options.threads,
-              [&](size_t task) { FitFold(works[task / kFits], task % kFits, choice, options.seed); });
+  kernels::ParallelFor(works.size() * kFits, options.threads,
+                       [&](size_t task, size_t) { FitFold(works[task / kFits], task % kFits, choice, options.seed); });
   std::vector<FamilyDetector> detectors(plans.size());
-  ParallelFor(works.size(), options.threads, [&](size_t p) { detectors[p] = Finish(std::move(works[p]), samples); });
+  kernels::ParallelFor(works.size(), options.threads,
+                       [&](size_t p, size_t) { detectors[p] = Finish(std::move(works[p]), samples); });
   return detectors;
 }
 
