@@ -11,38 +11,16 @@
 #include <hwy/highway.h>
 
 #include "kernels/device/dispatch.h"
+#include "kernels/tile/product-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace driftseal::kernels::mahalanobis::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 using tile::kBlockRows;
 
-using D = hn::CappedTag<double, kBlockRows>;
+using D = tile::HWY_NAMESPACE::Rows<double>;
 using V = hn::Vec<D>;
-
-// As kernels/tile/product-inl.h has it for float32: at[j][n] lane l = Σ_c a(c, j)·b(c, n·lanes + l).
-template <size_t J, size_t N>
-struct Sums {
-  V at[J][N];
-};
-template <size_t J, size_t N>
-HWY_INLINE Sums<J, N> Product(const double* HWY_RESTRICT a, const double* HWY_RESTRICT b, size_t cols) {
-  const D d;
-  const size_t lanes = hn::Lanes(d);
-  Sums<J, N> sums;
-  for (size_t j = 0; j < J; ++j) {
-    for (size_t n = 0; n < N; ++n) sums.at[j][n] = hn::Zero(d);
-  }
-  for (size_t c = 0; c < cols; ++c, a += kBlockRows, b += kBlockRows) {
-    V x[N];
-    for (size_t n = 0; n < N; ++n) x[n] = hn::Load(d, b + n * lanes);
-    for (size_t j = 0; j < J; ++j) {
-      const V v = hn::Set(d, a[j]);
-      for (size_t n = 0; n < N; ++n) sums.at[j][n] = hn::MulAdd(v, x[n], sums.at[j][n]);
-    }
-  }
-  return sums;
-}
+using tile::HWY_NAMESPACE::Product;
 
 // d = x − mean of the rows up to `rows`, and c‖d‖² of each.
 HWY_INLINE void CentreBlock(const Packed& model, const float* block, size_t rows, double* centred, double* sums) {

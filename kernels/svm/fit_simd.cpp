@@ -44,28 +44,6 @@ void FillNorms(const float* block, size_t cols, float* norms) {
   }
 }
 
-// sums[j][n] lane l += Σ_f of a's row j and b's row n·lanes + l: products, or squared differences.
-template <bool kDifferences>
-HWY_INLINE void Accumulate(const float* a, const float* b, size_t count, V (&sums)[kTall][kWide]) {
-  const D d;
-  const size_t lanes = hn::Lanes(d);
-  for (size_t f = 0; f < count; ++f, a += kBlockRows, b += kBlockRows) {
-    V x[kWide];
-    for (size_t n = 0; n < kWide; ++n) x[n] = hn::Load(d, b + n * lanes);
-    for (size_t j = 0; j < kTall; ++j) {
-      const V w = hn::Set(d, a[j]);
-      for (size_t n = 0; n < kWide; ++n) {
-        if constexpr (kDifferences) {
-          const V difference = hn::Sub(w, x[n]);
-          sums[j][n] = hn::MulAdd(difference, difference, sums[j][n]);
-        } else {
-          sums[j][n] = hn::MulAdd(w, x[n], sums[j][n]);
-        }
-      }
-    }
-  }
-}
-
 // Part of a tile: kTall columns by kWide vectors of rows, from their sums so far in `k` (none, where `first`) to the
 // sums after `count` more features, or to the kernels where `last`.
 template <bool kDifferences>
@@ -73,14 +51,20 @@ HWY_INLINE void TilePart(const float* a, const float* a_norms, const float* b, c
                          bool first, bool last, float* HWY_RESTRICT k) {
   const D d;
   const size_t lanes = hn::Lanes(d);
-  V sums[kTall][kWide];
-  for (size_t j = 0; j < kTall; ++j) {
-    for (size_t n = 0; n < kWide; ++n) sums[j][n] = first ? hn::Zero(d) : hn::Load(d, k + j * kBlockRows + n * lanes);
-  }
-  Accumulate<kDifferences>(a, b, count, sums);
+  ops::Sums<kTall, kWide> sums;
   for (size_t j = 0; j < kTall; ++j) {
     for (size_t n = 0; n < kWide; ++n) {
-      V value = sums[j][n];
+      sums.at[j][n] = first ? hn::Zero(d) : hn::Load(d, k + j * kBlockRows + n * lanes);
+    }
+  }
+  if constexpr (kDifferences) {
+    ops::AddSquaredDistances(a, b, count, sums);
+  } else {
+    ops::AddProduct(a, b, count, sums);
+  }
+  for (size_t j = 0; j < kTall; ++j) {
+    for (size_t n = 0; n < kWide; ++n) {
+      V value = sums.at[j][n];
       if (last && kDifferences) value = ops::Exp2(hn::Mul(value, hn::Set(d, -0.5F)));
       if (last && !kDifferences) {
         value = ops::Exp2(hn::Add(value, hn::Add(hn::Load(d, b_norms + n * lanes), hn::Set(d, a_norms[j]))));

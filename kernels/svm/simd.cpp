@@ -46,7 +46,8 @@ HWY_INLINE Sums<J, N> Exponents(const float* a, const V (&a_norms)[J], const flo
   const D d;
   Sums<J, N> sums;
   if constexpr (kDifferences) {
-    sums = ops::SquaredDistances<J, N>(a, b, cols);
+    sums = ops::Zeros<J, N, float>();
+    ops::AddSquaredDistances(a, b, cols, sums);
     for (auto& row : sums.at) {
       for (V& sum : row) sum = hn::Mul(sum, hn::Set(d, -0.5F));
     }

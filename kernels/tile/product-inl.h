@@ -17,52 +17,49 @@ HWY_BEFORE_NAMESPACE();
 namespace driftseal::kernels::tile::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-using D = hn::CappedTag<float, kBlockRows>;
+/// A vector of neighbouring rows of a block.
+template <class T>
+using Rows = hn::CappedTag<T, kBlockRows>;
+using D = Rows<float>;
 using V = hn::Vec<D>;
 
 /// Accumulators of `J` broadcast rows against `N` vectors of rows: 16 of the 32 registers of AVX-512, 8 of AVX2's 16.
-template <size_t J, size_t N>
+template <size_t J, size_t N, class T = float>
 struct Sums {
-  V at[J][N];
+  hn::Vec<Rows<T>> at[J][N];
 };
+
+template <size_t J, size_t N, class T>
+HWY_INLINE Sums<J, N, T> Zeros() {
+  Sums<J, N, T> sums;
+  for (size_t j = 0; j < J; ++j) {
+    for (size_t n = 0; n < N; ++n) sums.at[j][n] = hn::Zero(Rows<T>());
+  }
+  return sums;
+}
 
 /// sums.at[j][n] lane l += Σ_f a(f, j) · b(f, n·lanes + l), where feature f of row r of a block lies at [f·64 + r]: `a`
 /// points at the first of J neighbouring rows of one block, `b` at the first lane of N vectors of another.
-template <size_t J, size_t N>
-HWY_INLINE void AddProduct(const float* HWY_RESTRICT a, const float* HWY_RESTRICT b, size_t cols, Sums<J, N>& sums) {
-  const D d;
+template <size_t J, size_t N, class T>
+HWY_INLINE void AddProduct(const T* HWY_RESTRICT a, const T* HWY_RESTRICT b, size_t cols, Sums<J, N, T>& sums) {
+  const Rows<T> d;
   const size_t lanes = hn::Lanes(d);
   for (size_t f = 0; f < cols; ++f, a += kBlockRows, b += kBlockRows) {
-    V x[N];
+    hn::Vec<Rows<T>> x[N];
     for (size_t n = 0; n < N; ++n) x[n] = hn::Load(d, b + n * lanes);
     for (size_t j = 0; j < J; ++j) {
-      const V w = hn::Set(d, a[j]);
+      const auto w = hn::Set(d, a[j]);
       for (size_t n = 0; n < N; ++n) sums.at[j][n] = hn::MulAdd(w, x[n], sums.at[j][n]);
     }
   }
 }
 
-/// The same from zero.
+/// The same with (a − b)² in the place of a·b: no cancellation where both are long and close together.
 template <size_t J, size_t N>
-HWY_INLINE Sums<J, N> Product(const float* HWY_RESTRICT a, const float* HWY_RESTRICT b, size_t cols) {
-  const D d;
-  Sums<J, N> sums;
-  for (size_t j = 0; j < J; ++j) {
-    for (size_t n = 0; n < N; ++n) sums.at[j][n] = hn::Zero(d);
-  }
-  AddProduct(a, b, cols, sums);
-  return sums;
-}
-
-/// From zero, with (a − b)² in the place of a·b: no cancellation where both are long and close together.
-template <size_t J, size_t N>
-HWY_INLINE Sums<J, N> SquaredDistances(const float* HWY_RESTRICT a, const float* HWY_RESTRICT b, size_t cols) {
+HWY_INLINE void AddSquaredDistances(const float* HWY_RESTRICT a, const float* HWY_RESTRICT b, size_t cols,
+                                    Sums<J, N>& sums) {
   const D d;
   const size_t lanes = hn::Lanes(d);
-  Sums<J, N> sums;
-  for (size_t j = 0; j < J; ++j) {
-    for (size_t n = 0; n < N; ++n) sums.at[j][n] = hn::Zero(d);
-  }
   for (size_t f = 0; f < cols; ++f, a += kBlockRows, b += kBlockRows) {
     V x[N];
     for (size_t n = 0; n < N; ++n) x[n] = hn::Load(d, b + n * lanes);
@@ -74,6 +71,13 @@ HWY_INLINE Sums<J, N> SquaredDistances(const float* HWY_RESTRICT a, const float*
       }
     }
   }
+}
+
+/// AddProduct from zero.
+template <size_t J, size_t N, class T>
+HWY_INLINE Sums<J, N, T> Product(const T* HWY_RESTRICT a, const T* HWY_RESTRICT b, size_t cols) {
+  Sums<J, N, T> sums = Zeros<J, N, T>();
+  AddProduct(a, b, cols, sums);
   return sums;
 }
 
