@@ -6,7 +6,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/device/cuda_module.h"
-#include "kernels/device/device.h"
 #include "kernels/ensemble/cuda_view.h"
 
 namespace driftseal::detector {
@@ -90,8 +89,7 @@ absl::StatusOr<std::shared_ptr<const Backend>> MakeCudaBackend(const std::string
     return absl::FailedPreconditionError(
         absl::StrCat("backend cuda cannot run here: ", gpu->module.api().error_text(status)));
   }
-  const device::CudaProbe probe = device::ProbeCuda(module);
-  gpu->name = probe.devices.empty() ? "GPU 0" : probe.devices.front().name;
+  gpu->name = gpu->module.devices().front().name;
   return std::make_shared<CudaBackend>(std::move(gpu));
 }
 

@@ -2,16 +2,17 @@
 
 #include <dlfcn.h>
 
-#include "kernels/device/device.h"
+#include <utility>
 
 namespace driftseal::kernels::device {
 
 CudaModule::CudaModule(const std::string& path) {
-  const CudaProbe probe = ProbeCuda(path);
+  CudaProbe probe = ProbeCuda(path);
   if (probe.devices.empty()) {
     remark_ = probe.remark;
     return;
   }
+  devices_ = std::move(probe.devices);
   // ProbeCuda has loaded it: this finds the same module again.
   void* module = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   const auto function = module == nullptr ? nullptr : reinterpret_cast<CudaApiFunction>(::dlsym(module, kCudaApiName));

@@ -3,8 +3,10 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "kernels/device/cuda_api.h"
+#include "kernels/device/device.h"
 
 // The CUDA module as the rest of the program sees it: loaded at run time, absent without harm.
 namespace driftseal::kernels::device {
@@ -28,6 +30,7 @@ class CudaModule {
 
   /// Whether there is a module, a driver and at least one GPU.
   bool ready() const { return api_ != nullptr; }
+  const std::vector<CudaDevice>& devices() const { return devices_; }
   const std::string& remark() const { return remark_; }  ///< Why not ready: no module, no driver, another version.
   const CudaApi& api() const { return *api_; }           ///< Only where ready().
 
@@ -38,6 +41,7 @@ class CudaModule {
 
  private:
   const CudaApi* api_ = nullptr;
+  std::vector<CudaDevice> devices_;
   std::string remark_;
 };
 
