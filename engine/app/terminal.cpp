@@ -39,32 +39,6 @@ std::string Cut(std::string_view text, size_t width) {
   return artifact::Cat(text.substr(0, end), "…");
 }
 
-// The first character's code point and length in bytes; 0 for bytes that are not UTF-8 (RFC 3629, shortest forms only).
-size_t DecodeUtf8(std::string_view text, uint32_t& code) {
-  static constexpr uint32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
-  const auto first = static_cast<unsigned char>(text[0]);
-  const size_t length = first < 0x80   ? 1
-                        : first < 0xC0 ? 0
-                        : first < 0xE0 ? 2
-                        : first < 0xF0 ? 3
-                        : first < 0xF8 ? 4
-                                       : 0;
-  if (length == 0 || length > text.size()) return 0;
-  code = length == 1 ? first : first & (0x7Fu >> length);
-  for (size_t i = 1; i < length; ++i) {
-    if (!Continues(text[i])) return 0;
-    code = code << 6 | (static_cast<unsigned char>(text[i]) & 0x3Fu);
-  }
-  const bool surrogate = code >= 0xD800 && code <= 0xDFFF;
-  return code < kLeast[length] || code > 0x10FFFF || surrogate ? 0 : length;
-}
-
-// Control characters, and those that change the direction of text (Unicode Annex 9) or the line.
-bool Disturbs(uint32_t code) {
-  return code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x061C || code == 0x200E || code == 0x200F ||
-         (code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
-}
-
 std::string Padded(std::string_view text, size_t width) {
   const size_t have = DisplayWidth(text);
   return artifact::Cat(text, std::string(have < width ? width - have : 0, ' '));
@@ -76,8 +50,8 @@ std::string Printable(std::string_view text) {
   std::string out;
   for (size_t at = 0; at < text.size();) {
     uint32_t code = 0;
-    const size_t length = DecodeUtf8(text.substr(at), code);
-    out += length == 0 || Disturbs(code) ? std::string_view("?") : text.substr(at, length);
+    const size_t length = artifact::DecodeUtf8(text.substr(at), code);
+    out += length == 0 || artifact::Disturbs(code) ? std::string_view("?") : text.substr(at, length);
     at += std::max<size_t>(length, 1);
   }
   return out;

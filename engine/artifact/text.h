@@ -1,6 +1,8 @@
 #ifndef DRIFTSEAL_ENGINE_ARTIFACT_TEXT_H_
 #define DRIFTSEAL_ENGINE_ARTIFACT_TEXT_H_
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +28,12 @@ std::string Cat(const Parts&... parts) {
 std::vector<std::string_view> SplitNonEmpty(std::string_view text, char separator);
 /// `text` in quotes, cut and escaped for a message: names come from hostile files.
 std::string Quoted(std::string_view text);
+
+/// Code point and length in bytes of the first character of `text`, which is not empty; 0 for bytes that are not UTF-8
+/// (RFC 3629: shortest forms only, no surrogates).
+size_t DecodeUtf8(std::string_view text, uint32_t& code);
+/// Control characters (C0, C1, DEL), and those that change the direction of text (Unicode Annex 9) or the line.
+bool Disturbs(uint32_t code);
 
 }  // namespace driftseal::artifact
 
