@@ -29,8 +29,15 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"engine/detector", {"engine/artifact", "engine/replay", "kernels"}},
     {"engine/replay", {"engine/artifact", "kernels"}},
     {"engine/screen", {"engine/artifact", "engine/detector", "engine/fingerprint", "engine/store"}},
+    {"engine/batch", {"engine/artifact", "engine/detector", "kernels"}},
+    {"engine/serve",
+     {"engine/artifact", "engine/batch", "engine/detector", "engine/fingerprint", "engine/screen", "engine/store",
+      "kernels"}},
     {"engine/app",
-     {"engine/artifact", "engine/detector", "engine/fingerprint", "engine/screen", "engine/store", "kernels"}},
+     {"engine/artifact", "engine/detector", "engine/fingerprint", "engine/screen", "engine/serve", "engine/store",
+      "kernels", "client"}},
+    {"client", {}},
+    {"bench/serve", {"client", "engine/artifact", "engine/batch", "engine/detector", "kernels"}},
     {"bench", {"engine/artifact", "engine/detector", "engine/fingerprint", "kernels"}},
 };
 
@@ -39,11 +46,15 @@ const std::map<std::string, std::vector<std::string>> kHomes = {
     {"cuda_runtime", {"kernels"}},
     {"torch/", {"engine/replay", "bench/fleet"}},
     {"xgboost/", {"engine/replay", "bench/fleet", "tests/bench"}},
-    {"driftseal/v1/", {"engine/serve"}},
+    {"driftseal/v1/", {"engine/serve", "client/cpp", "bench/serve", "tests/engine/serve", "tests/client"}},
+    {"grpcpp/", {"engine/serve", "client/cpp", "bench/serve", "tests/engine/serve", "tests/client"}},
+    {"boost/", {"engine/serve", "tests/engine/serve", "bench/serve"}},
+    {"prometheus/", {"engine/serve", "tests/engine/serve"}},
+    {"sqlite3", {"engine/store", "tests/engine/store"}},
     {"libsvm/", {"engine/detector"}},
     {"nlohmann/json", {"engine", "bench", "tests"}},
     {"fstream", {"engine", "bench", "tests"}},
-    {"spdlog/", {"engine"}},
+    {"spdlog/", {"engine/app", "engine/serve"}},
 };
 
 constexpr size_t kLinesLimit = 400;
@@ -54,10 +65,11 @@ bool StartsWithFolder(const std::string& path, const std::string& folder) {
 }
 
 std::string RoomOf(const std::string& path) {
+  std::string longest;  // The rooms are sorted: a folder's own rules come behind those of the folder around it.
   for (const auto& [room, allowed] : kMayInclude) {
-    if (StartsWithFolder(path, room)) return room;
+    if (StartsWithFolder(path, room)) longest = room;
   }
-  return "";
+  return longest;
 }
 
 size_t DisplayColumns(const std::string& line) {
