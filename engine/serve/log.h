@@ -14,7 +14,7 @@
 // The engine's log: one line an event, to standard error, as text for people or as JSON for programs.
 namespace driftseal::serve {
 
-enum class LogLevel { kDebug, kInfo, kWarning, kError };
+enum class LogLevel { kDebug, kInfo, kWarning, kError, kOff };  ///< kOff: of a log that writes nothing.
 
 /// A named value of a line. What it points at need only live as long as the call of Log::Write.
 struct LogField {
@@ -55,9 +55,9 @@ class Log {
   enum class Format { kText, kJson };
   struct Options {
     Format format = Format::kText;
-    LogLevel level = LogLevel::kInfo;  ///< Less is not written.
-    int fd = 2;                        ///< Where to; not closed.
-    size_t queue_lines = 8192;         ///< Lines that wait.
+    LogLevel level = LogLevel::kInfo;            ///< Less is not written.
+    int fd = 2;                                  ///< Where to; not closed.
+    size_t queue_lines = 8192;                   ///< Lines that wait.
     std::chrono::milliseconds last_words{1000};  ///< How long the destructor waits for a reader that does not read.
   };
 
