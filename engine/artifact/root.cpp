@@ -68,6 +68,7 @@ Root::Root(Root&& other) noexcept
     : fd_(std::exchange(other.fd_, -1)),
       has_openat2_(other.has_openat2_),
       path_(std::move(other.path_)),
+      shown_(std::move(other.shown_)),
       absolute_(std::move(other.absolute_)),
       canonical_(std::move(other.canonical_)) {}
 
@@ -75,6 +76,7 @@ Root& Root::operator=(Root&& other) noexcept {
   std::swap(fd_, other.fd_);
   std::swap(has_openat2_, other.has_openat2_);
   std::swap(path_, other.path_);
+  std::swap(shown_, other.shown_);
   std::swap(absolute_, other.absolute_);
   std::swap(canonical_, other.canonical_);
   return *this;
@@ -84,7 +86,7 @@ Root::~Root() {
   if (fd_ >= 0) close(fd_);
 }
 
-absl::StatusOr<Root> Root::Open(const std::string& directory) {
+absl::StatusOr<Root> Root::Open(const std::string& directory, const std::string& shown) {
   if (directory.find('\0') != std::string::npos) return NulInName(directory);
   UniqueFd fd(open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (fd.get() < 0) {
@@ -98,31 +100,95 @@ absl::StatusOr<Root> Root::Open(const std::string& directory) {
   // The same directory by its other name, where links lead to it.
   root.canonical_ = std::filesystem::canonical(directory, error).string();
   if (error) root.canonical_ = absolute;
+  root.shown_ = shown.empty() ? directory : shown;
   return root;
 }
 
 const std::string& Root::path() const { return path_; }
 
-absl::StatusOr<Source> Root::OpenFile(std::string_view name) const {
+std::string Root::Shown(std::string_view name) const {
+  return name.starts_with('/') ? std::string(name) : Cat(shown_, "/", name);
+}
+
+absl::StatusOr<std::string> Root::Relative(std::string_view name) const {
   if (name.find('\0') != std::string_view::npos) return NulInName(name);
-  if (name.empty()) return absl::InvalidArgumentError(Cat(path_, ": an empty file name"));
-  std::string relative(name);
-  if (name.front() == '/') {
-    std::optional<std::string> rest = Beneath(absolute_, name);
-    if (!rest) rest = Beneath(canonical_, name);
-    if (!rest) return LeadsOut(path_, name);
-    relative = *std::move(rest);
-  }
-  constexpr int kFlags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-  const int fd = has_openat2_ ? OpenBeneath(fd_, relative.c_str(), kFlags) : WalkBeneath(fd_, relative, kFlags);
-  const std::string shown = name.front() == '/' ? std::string(name) : Cat(path_, "/", name);
-  if (fd == -EXDEV) return LeadsOut(path_, shown);
+  if (name.empty()) return absl::InvalidArgumentError(Cat(shown_, ": an empty file name"));
+  if (name.front() != '/') return std::string(name);
+  std::optional<std::string> rest = Beneath(absolute_, name);
+  if (!rest) rest = Beneath(canonical_, name);
+  if (!rest) return LeadsOut(shown_, name);
+  return *std::move(rest);
+}
+
+absl::StatusOr<UniqueFd> Root::Open(const std::string& relative, int flags, const std::string& shown) const {
+  flags |= O_CLOEXEC;
+  const int fd = has_openat2_ ? OpenBeneath(fd_, relative.c_str(), flags) : WalkBeneath(fd_, relative, flags);
+  if (fd == -EXDEV) return LeadsOut(shown_, shown);
   if (fd == -ELOOP && !has_openat2_) {
     return absl::FailedPreconditionError(
         Cat(shown, ": a symbolic link, which is followed only where the kernel has openat2"));
   }
   if (fd < 0) return ErrnoStatus(-fd, shown, "cannot be opened");
-  return Source::FromDescriptor(fd, shown);
+  return UniqueFd(fd);
+}
+
+absl::StatusOr<Source> Root::OpenFile(std::string_view name) const {
+  absl::StatusOr<std::string> relative = Relative(name);
+  if (!relative.ok()) return relative.status();
+  std::string shown = Shown(name);
+  absl::StatusOr<UniqueFd> fd = Open(*relative, O_RDONLY | O_NONBLOCK | O_NOCTTY, shown);
+  if (!fd.ok()) return fd.status();
+  return Source::FromDescriptor(fd->release(), std::move(shown));
+}
+
+absl::StatusOr<AtomicFile> Root::CreateFile(std::string_view name, AtomicFile::Existing existing) const {
+  absl::StatusOr<std::string> relative = Relative(name);
+  if (!relative.ok()) return relative.status();
+  const std::string shown = Shown(name);
+  constexpr int kLinks = 40;  // As many as the kernel follows.
+  for (int link = 0; link <= kLinks; ++link) {
+    const size_t slash = relative->rfind('/');
+    const std::string parent = slash == relative->npos ? "." : slash == 0 ? "." : relative->substr(0, slash);
+    std::string base = slash == relative->npos ? *relative : relative->substr(slash + 1);
+    if (base.empty() || base == "." || base == "..") {
+      return absl::InvalidArgumentError(Cat(shown, ": expected the name of a file"));
+    }
+    absl::StatusOr<UniqueFd> directory = Open(parent, O_RDONLY | O_DIRECTORY, shown);
+    if (!directory.ok()) return directory.status();
+    char target[4097];
+    const ssize_t length = readlinkat(directory->get(), base.c_str(), target, sizeof target);
+    if (length < 0) return AtomicFile::CreateIn(*std::move(directory), std::move(base), shown, existing);
+    if (!has_openat2_ || target[0] == '/') return LeadsOut(shown_, shown);
+    *relative = Cat(parent, "/", std::string_view(target, static_cast<size_t>(length)));
+  }
+  return ErrnoStatus(ELOOP, shown, "cannot be written");
+}
+
+absl::Status Root::WriteFile(std::string_view name, std::string_view bytes, AtomicFile::Existing existing) const {
+  absl::StatusOr<AtomicFile> file = CreateFile(name, existing);
+  if (!file.ok()) return file.status();
+  if (absl::Status status = file->Write(bytes); !status.ok()) return status;
+  return file->Commit();
+}
+
+absl::StatusOr<std::string> Root::ResolveFolder(std::string_view name) const {
+  if (name.empty()) return "";
+  absl::StatusOr<std::string> relative = Relative(name);
+  if (!relative.ok()) {
+    return name == absolute_ || name == canonical_ ? absl::StatusOr<std::string>("") : relative.status();
+  }
+  const std::string shown = Shown(name);
+  absl::StatusOr<UniqueFd> fd = Open(*relative, O_PATH | O_DIRECTORY, shown);
+  if (!fd.ok()) return fd.status();
+  std::error_code error;
+  const std::string resolved = std::filesystem::read_symlink(Cat("/proc/self/fd/", fd->get()), error).string();
+  if (error) return ErrnoStatus(error.value(), shown, "cannot be resolved");
+  const std::string root = std::filesystem::read_symlink(Cat("/proc/self/fd/", fd_), error).string();
+  if (error) return ErrnoStatus(error.value(), shown, "cannot be resolved");
+  if (resolved == root) return "";
+  std::optional<std::string> beneath = Beneath(root, resolved);
+  if (!beneath) return LeadsOut(shown_, shown);
+  return *std::move(beneath);
 }
 
 }  // namespace driftseal::artifact

@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "engine/artifact/atomic_file.h"
 
 // Bytes on disk, read as hostile: every file is a regular file that was opened once, read through its descriptor (never
 // mapped: a mapped file that is truncated meanwhile kills the process) and checked afterwards for having stayed the
@@ -67,7 +68,8 @@ class Source {
 /// of them); absolute names are accepted when they lie lexically beneath the root and are then resolved beneath it.
 class Root {
  public:
-  static absl::StatusOr<Root> Open(const std::string& directory);
+  /// `shown` is what messages call the directory; empty: as given. Somebody far away need not know where it lies.
+  static absl::StatusOr<Root> Open(const std::string& directory, const std::string& shown = "");
   Root(Root&&) noexcept;
   Root& operator=(Root&&) noexcept;
   ~Root();
@@ -75,17 +77,25 @@ class Root {
   const std::string& path() const;  ///< As given.
   /// PermissionDenied "… leads out of the root …" for a name that leaves it; FailedPrecondition for a loop of links.
   absl::StatusOr<Source> OpenFile(std::string_view name) const;
+  /// A file to be written at `name`, whose folder must be there; a link to a file beneath the root is followed. Errors
+  /// as OpenFile's and AtomicFile's.
+  absl::StatusOr<AtomicFile> CreateFile(std::string_view name, AtomicFile::Existing existing) const;
+  /// CreateFile, Write, Commit.
+  absl::Status WriteFile(std::string_view name, std::string_view bytes, AtomicFile::Existing existing) const;
+  /// Where the folder `name` lies beneath the root once all links are resolved; "" for the root itself. What is found
+  /// there later is to be opened by OpenFile again: names may change meanwhile.
+  absl::StatusOr<std::string> ResolveFolder(std::string_view name) const;
 
  private:
   Root(int fd, std::string path, std::string absolute);
+  /// `name` beneath the root, or why it cannot be.
+  absl::StatusOr<std::string> Relative(std::string_view name) const;
+  std::string Shown(std::string_view name) const;
+  absl::StatusOr<UniqueFd> Open(const std::string& relative, int flags, const std::string& shown) const;
   int fd_ = -1;
   bool has_openat2_ = false;  ///< Without it names are walked part by part and no link is followed.
-  std::string path_, absolute_, canonical_;
+  std::string path_, shown_, absolute_, canonical_;
 };
-
-/// Writes beside `path`, syncs and renames, so that a reader sees the old file or the new one, and an error leaves the
-/// old.
-absl::Status WriteFileAtomically(const std::string& path, std::string_view bytes);
 
 }  // namespace driftseal::artifact
 

@@ -9,9 +9,9 @@
 #include <thread>
 #include <utility>
 
+#include "engine/artifact/atomic_file.h"
 #include "engine/artifact/text.h"
 #include "engine/screen/entry_line.h"
-#include "engine/store/atomic_file.h"
 
 namespace driftseal::screen {
 
@@ -143,7 +143,7 @@ absl::Status WriteReport(const std::string& path, ordered_json header, const Tal
   if (!q.ok()) return q.status();
   absl::StatusOr<store::Journal::Reader> reader = journal.Read();
   if (!reader.ok()) return reader.status();
-  absl::StatusOr<store::AtomicFile> file = store::AtomicFile::Create(path);
+  absl::StatusOr<artifact::AtomicFile> file = artifact::AtomicFile::Create(path);
   if (!file.ok()) return file.status();
   header["summary"] = ToJson(tally);
   std::string text = Dump(header, 2);

@@ -94,6 +94,100 @@ TEST_F(RootTest, CanBeMoved) {
   EXPECT_EQ(moved.path(), dir_ / "root");
 }
 
+TEST_F(RootTest, MessagesNameItAsAskedFor) {
+  const absl::StatusOr<Root> shown = Root::Open(dir_ / "root", ".");
+  ASSERT_THAT(shown, IsOk());
+  for (const char* name : {"missing", "../secret", "sub", ""}) {
+    const std::string message(shown->OpenFile(name).status().message());
+    EXPECT_EQ(message.find(dir_.path()), message.npos) << message;
+  }
+  EXPECT_THAT(shown->OpenFile("missing"), Fails(StatusCode::kNotFound, "./missing: "));
+  EXPECT_EQ(shown->path(), dir_ / "root");
+}
+
+constexpr auto kReplace = AtomicFile::Existing::kReplace;
+constexpr auto kKeep = AtomicFile::Existing::kKeep;
+
+TEST_F(RootTest, WritesBeneath) {
+  EXPECT_THAT(root_->WriteFile("new", "1", kKeep), IsOk());
+  EXPECT_EQ(Content("new"), "1");
+  EXPECT_THAT(root_->WriteFile("sub/deep/../new", "2", kReplace), IsOk());
+  EXPECT_EQ(Content("sub/new"), "2");
+  EXPECT_THAT(root_->WriteFile(dir_ / "root/a", "3", kReplace), IsOk());
+  EXPECT_EQ(Content("a"), "3");
+  EXPECT_THAT(root_->WriteFile("a", "4", kKeep), Fails(StatusCode::kAlreadyExists, "a: is there already"));
+  EXPECT_EQ(Content("a"), "3");
+  EXPECT_EQ(std::distance(fs::directory_iterator(dir_ / "root"), fs::directory_iterator()), 3) << "nothing else";
+}
+
+TEST_F(RootTest, AFileThatCameMeanwhileIsKept) {
+  absl::StatusOr<AtomicFile> file = root_->CreateFile("late", kKeep);
+  ASSERT_THAT(file, IsOk());
+  dir_.Write("root/late", "theirs");
+  EXPECT_THAT(file->Commit(), Fails(StatusCode::kAlreadyExists, "late"));
+  EXPECT_EQ(Content("late"), "theirs");
+}
+
+TEST_F(RootTest, WritesFollowLinksThatStayInsideAndNoOthers) {
+  fs::create_symlink("sub/b", dir_ / "root/to_b");
+  fs::create_symlink("../to_b", dir_ / "root/sub/to_to_b");
+  fs::create_symlink("sub/fresh", dir_ / "root/to_fresh");
+  EXPECT_THAT(root_->WriteFile("sub/to_to_b", "new", kReplace), IsOk());
+  EXPECT_EQ(Content("sub/b"), "new");
+  EXPECT_TRUE(fs::is_symlink(dir_ / "root/to_b"));
+  EXPECT_THAT(root_->WriteFile("to_fresh", "x", kKeep), IsOk());
+  EXPECT_EQ(Content("sub/fresh"), "x");
+
+  fs::create_symlink("../secret", dir_ / "root/out");
+  fs::create_symlink("../not_there", dir_ / "root/out_new");
+  fs::create_symlink(dir_ / "secret", dir_ / "root/absolute");
+  fs::create_symlink("..", dir_ / "root/up");
+  fs::create_symlink("/", dir_ / "root/slash");
+  fs::create_symlink("out", dir_ / "root/to_out");
+  const std::string ways[] = {"../secret", "../x",      "sub/../../x", "out",    "out_new", "absolute",
+                              "to_out",    "up/secret", "slash/x",     "/tmp/x", "up/x",    dir_ / "secret"};
+  for (const std::string& way : ways) {
+    EXPECT_THAT(root_->WriteFile(way, "x", kReplace), Fails(StatusCode::kPermissionDenied, "leads out of the root"))
+        << way;
+  }
+  EXPECT_EQ(ReadFile(dir_ / "secret"), "secret");
+  EXPECT_FALSE(fs::exists(dir_ / "not_there"));
+  EXPECT_FALSE(fs::exists(dir_ / "x"));
+}
+
+TEST_F(RootTest, WhatCannotBeWrittenIsNamed) {
+  fs::create_symlink("loop2", dir_ / "root/loop1");
+  fs::create_symlink("loop1", dir_ / "root/loop2");
+  EXPECT_THAT(root_->WriteFile("loop1", "x", kReplace), Fails(StatusCode::kFailedPrecondition, "loop"));
+  EXPECT_THAT(root_->WriteFile("gone/x", "x", kReplace), Fails(StatusCode::kNotFound, "gone/x"));
+  EXPECT_THAT(root_->WriteFile("a/x", "x", kReplace), Fails(StatusCode::kNotFound, "is a file"));
+  EXPECT_THAT(root_->WriteFile("sub", "x", kReplace), Fails(StatusCode::kFailedPrecondition, "regular file"));
+  for (const char* name : {"", ".", "..", "sub/", "sub/..", "/"}) {
+    EXPECT_FALSE(root_->WriteFile(name, "x", kReplace).ok()) << name;
+  }
+  EXPECT_THAT(root_->WriteFile(std::string_view("a\0b", 3), "x", kReplace), Fails(StatusCode::kInvalidArgument, "NUL"));
+  EXPECT_THAT(root_->WriteFile(std::string(300, 'n'), "x", kReplace), Fails(StatusCode::kInvalidArgument, "name"));
+  EXPECT_THAT(root_->WriteFile(std::string(250, 'n'), "x", kReplace), IsOk()) << "the name beside it is no longer";
+}
+
+TEST_F(RootTest, ResolvesFolders) {
+  fs::create_symlink("sub/deep", dir_ / "root/inside");
+  fs::create_symlink("..", dir_ / "root/up");
+  const auto folder = [&](std::string_view name) { return root_->ResolveFolder(name).value_or("refused"); };
+  EXPECT_EQ(folder(""), "");
+  EXPECT_EQ(folder("."), "");
+  EXPECT_EQ(folder("sub/.."), "");
+  EXPECT_EQ(folder(dir_ / "root"), "");
+  EXPECT_EQ(folder("sub//./deep/"), "sub/deep");
+  EXPECT_EQ(folder("inside"), "sub/deep");
+  EXPECT_EQ(folder(dir_ / "root/sub"), "sub");
+  for (const char* way : {"..", "up", "up/root", "/", "sub/../.."}) {
+    EXPECT_THAT(root_->ResolveFolder(way), Fails(StatusCode::kPermissionDenied, "leads out of the root")) << way;
+  }
+  EXPECT_THAT(root_->ResolveFolder("a"), Fails(StatusCode::kNotFound, "a"));
+  EXPECT_THAT(root_->ResolveFolder("gone"), Fails(StatusCode::kNotFound, "gone"));
+}
+
 // What is used where the kernel has no openat2.
 TEST_F(RootTest, WalkFollowsNothing) {
   fs::create_symlink("a", dir_ / "root/link");

@@ -1,4 +1,4 @@
-#include "engine/store/atomic_file.h"
+#include "engine/artifact/atomic_file.h"
 
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -10,14 +10,14 @@
 #include "gmock/gmock.h"
 #include "tests/support/temp_folder.h"
 
-namespace driftseal::store {
+namespace driftseal::artifact {
 namespace {
 
+using driftseal::testing::NamesIn;
+using driftseal::testing::TempFolder;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using testing::NamesIn;
-using testing::TempFolder;
 
 AtomicFile Create(const std::string& path) {
   absl::StatusOr<AtomicFile> file = AtomicFile::Create(path);
@@ -135,4 +135,4 @@ TEST(AtomicFile, AFailedCommitLeavesNoTrace) {
 }
 
 }  // namespace
-}  // namespace driftseal::store
+}  // namespace driftseal::artifact
