@@ -79,7 +79,7 @@ absl::StatusOr<std::vector<std::vector<Network>>> TrainBatch(std::span<const Pla
   const absl::StatusOr<std::string> payload = replay::EncodeRequest(request);
   if (!payload.ok()) return payload.status();
   const auto timeout = kStartTimeout + kJobTimeout * static_cast<int64_t>(request.jobs.size());
-  const absl::StatusOr<std::string> answer = CallReplay(options.replay_program, *payload, timeout);
+  const absl::StatusOr<std::string> answer = CallReplay(options.replay_program, *payload, timeout, options.stop);
   if (!answer.ok()) return answer.status();
   absl::StatusOr<replay::TrainResponse> trained = replay::DecodeResponse(*answer, request);
   if (!trained.ok()) {
@@ -105,6 +105,7 @@ absl::StatusOr<std::vector<std::vector<Network>>> TrainAutoencoders(const std::v
   for (size_t first = 0; first < all.size(); first += kPlansPerCall) {
     auto batch = TrainBatch(all.subspan(first, std::min(kPlansPerCall, all.size() - first)), options);
     if (!batch.ok()) return batch.status();
+    if (options.progress != nullptr) options.progress->done += batch->size() * (kFolds + 1);
     std::move(batch->begin(), batch->end(), std::back_inserter(networks));
   }
   return networks;

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -77,8 +79,8 @@ class Child {
     while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
     }
   }
-  /// The wait status; nothing when the child still runs at the deadline.
-  std::optional<int> Wait(Clock::time_point deadline) {
+  /// The wait status; nothing when the child still runs at the deadline, or when it is not waited for any longer.
+  std::optional<int> Wait(Clock::time_point deadline, const std::stop_token& stop) {
     int status = 0;
     for (;;) {
       const pid_t ended = waitpid(pid_, &status, WNOHANG);
@@ -87,7 +89,7 @@ class Child {
         return status;
       }
       if (ended < 0 && errno != EINTR) return std::nullopt;
-      if (Clock::now() >= deadline) return std::nullopt;
+      if (Clock::now() >= deadline || stop.stop_requested()) return std::nullopt;
       std::this_thread::sleep_for(std::chrono::milliseconds(2));
     }
   }
@@ -144,16 +146,33 @@ void Receive(Descriptor& from, std::string& into) {
   if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) from.Close();
 }
 
+/// Readable from the moment on at which `stop` is asked for, so that poll wakes up.
+class StopEvent {
+ public:
+  explicit StopEvent(const std::stop_token& stop)
+      : event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), callback_(stop, [this] { Raise(); }) {}
+  int get() const { return event_.get(); }
+
+ private:
+  void Raise() {
+    if (event_.open()) eventfd_write(event_.get(), 1);
+  }
+  Descriptor event_;
+  std::stop_callback<std::function<void()>> callback_;
+};
+
 /// Moves bytes both ways until the child has closed its output. The answer is at most a frame long.
 absl::Status Exchange(std::string_view request, Stream& in, Stream& out, Stream& error, Clock::time_point deadline,
-                      std::string& answer, std::string& error_text) {
+                      const std::stop_token& stop, std::string& answer, std::string& error_text) {
+  const StopEvent stopped(stop);
   while (out.ours.open()) {
+    if (stop.stop_requested()) return absl::CancelledError("was stopped");
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
     if (left <= 0) return absl::DeadlineExceededError("no answer in time");
     // A closed descriptor is -1, which poll skips.
-    std::array<pollfd, 3> polled = {pollfd{in.ours.get(), POLLOUT, 0}, pollfd{out.ours.get(), POLLIN, 0},
-                                    pollfd{error.ours.get(), POLLIN, 0}};
-    if (poll(polled.data(), polled.size(), static_cast<int>(std::min<int64_t>(left, 60000))) < 0 && errno != EINTR) {
+    std::array<pollfd, 4> polled = {pollfd{in.ours.get(), POLLOUT, 0}, pollfd{out.ours.get(), POLLIN, 0},
+                                    pollfd{error.ours.get(), POLLIN, 0}, pollfd{stopped.get(), POLLIN, 0}};
+    if (poll(polled.data(), polled.size(), static_cast<int>(std::min<int64_t>(left, 1000))) < 0 && errno != EINTR) {
       return absl::ErrnoToStatus(errno, "poll");
     }
     if (polled[0].revents != 0) Send(in.ours, request);
@@ -188,7 +207,7 @@ std::string Ending(int status) {
 }  // namespace
 
 absl::StatusOr<std::string> CallReplay(const std::string& program, std::string_view request,
-                                       std::chrono::milliseconds timeout) {
+                                       std::chrono::milliseconds timeout, std::stop_token stop) {
   const auto deadline = Clock::now() + timeout;
   absl::StatusOr<Stream> in = Stream::Make(), out = Stream::Make(), error = Stream::Make();
   for (const auto* stream : {&in, &out, &error}) {
@@ -201,9 +220,10 @@ absl::StatusOr<std::string> CallReplay(const std::string& program, std::string_v
   const auto header = replay::FrameHeader(request.size());
   const std::string bytes = Cat(std::string_view(header.data(), header.size()), request);
   std::string answer, error_text;
-  absl::Status status = Exchange(bytes, *in, *out, *error, deadline, answer, error_text);
-  const std::optional<int> ending = status.ok() ? child->Wait(deadline) : std::nullopt;
+  absl::Status status = Exchange(bytes, *in, *out, *error, deadline, stop, answer, error_text);
+  const std::optional<int> ending = status.ok() ? child->Wait(deadline, stop) : std::nullopt;
   const std::string said = error_text.empty() ? "" : Cat("; it said: ", artifact::Quoted(error_text));
+  if (status.ok() && !ending && stop.stop_requested()) status = absl::CancelledError("was stopped");
   if (status.ok() && !ending) status = absl::DeadlineExceededError("it answered, but did not end in time");
   if (status.ok() && (!WIFEXITED(*ending) || WEXITSTATUS(*ending) != 0)) status = absl::InternalError(Ending(*ending));
   absl::StatusOr<std::string> payload = status.ok() ? Payload(std::move(answer)) : status;

@@ -2,6 +2,7 @@
 #define DRIFTSEAL_ENGINE_DETECTOR_CHILD_H_
 
 #include <chrono>
+#include <stop_token>
 #include <string>
 #include <string_view>
 
@@ -10,11 +11,12 @@
 namespace driftseal::detector {
 
 /// Runs the replay program for one request: one frame in, one frame out (engine/replay/protocol/frame.h). The child
-/// gets a bare environment and a process group of its own, and does not outlive the call. Never blocks past `timeout`.
-/// FailedPrecondition when the program cannot be started, DeadlineExceeded, ResourceExhausted for an answer that is too
-/// long, Internal for one that crashed or did not answer in frames (with the end of what it wrote to standard error).
+/// gets a bare environment and a process group of its own, and does not outlive the call. Never blocks past `timeout`,
+/// nor once `stop` was asked for. FailedPrecondition when the program cannot be started, DeadlineExceeded, Cancelled,
+/// ResourceExhausted for an answer that is too long, Internal for one that crashed or did not answer in frames (with
+/// the end of what it wrote to standard error).
 absl::StatusOr<std::string> CallReplay(const std::string& program, std::string_view request,
-                                       std::chrono::milliseconds timeout);
+                                       std::chrono::milliseconds timeout, std::stop_token stop = {});
 
 }  // namespace driftseal::detector
 

@@ -104,7 +104,7 @@ absl::Status Detector::CheckSchema(const SchemaId& rows) const {
                                                     describe(own), "; these are of ", describe(rows)));
 }
 
-absl::Status Detector::Use(std::shared_ptr<const Backend> backend) {
+absl::Status Detector::Use(std::shared_ptr<const Backend> backend, Bulk bulk) {
   std::vector<FamilyDetector*> detectors;
   for (FamilyDetector& family : state_->families) detectors.push_back(&family);
   if (state_->global) detectors.push_back(&*state_->global);
@@ -119,6 +119,7 @@ absl::Status Detector::Use(std::shared_ptr<const Backend> backend) {
   }
   for (size_t i = 0; i < detectors.size(); ++i) detectors[i]->prepared = std::move(prepared[i]);
   state_->backend = std::move(backend);
+  state_->backend_for_models = bulk == Bulk::kAndModels;
   return absl::OkStatus();
 }
 

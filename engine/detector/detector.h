@@ -1,10 +1,12 @@
 #ifndef DRIFTSEAL_ENGINE_DETECTOR_DETECTOR_H_
 #define DRIFTSEAL_ENGINE_DETECTOR_DETECTOR_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -72,6 +74,12 @@ struct Guarantee {
   size_t needed = 0, available = 0;
 };
 
+/// How far a fit is; written by the fit, read by any thread.
+struct FitProgress {
+  std::atomic<uint64_t> done{0};   ///< Fits of one fold of one family, and trainings of one autoencoder.
+  std::atomic<uint64_t> total{0};  ///< 0 until it is known.
+};
+
 struct FitOptions {
   std::string name = "driftseal";
   int version = 1;
@@ -83,6 +91,9 @@ struct FitOptions {
   unsigned threads = 0;        ///< 0: all cores. Does not change the result.
   /// The members to fit. Without the autoencoder no replay program is needed.
   std::vector<std::string> members = {"autoencoder", "forest", "svm", "mahalanobis", "knn"};
+  /// Ends the fit with Cancelled: a running replay program is killed, fits of a fold that began are finished first.
+  std::stop_token stop;
+  FitProgress* progress = nullptr;  ///< May be null.
 };
 
 /// One row to fit on.
@@ -126,8 +137,10 @@ class Detector {
 
   /// From now on `backend` scores; without one, double precision and plain loops do, which gives the same digits on
   /// every machine. FailedPrecondition naming the family whose members the backend cannot take; the detector is then as
-  /// before.
-  absl::Status Use(std::shared_ptr<const Backend> backend);
+  /// before. With Bulk::kOnly the backend serves ScoreBatch (batch.h) alone: models' own rows, of which verdicts are
+  /// made, stay in double precision.
+  enum class Bulk { kAndModels, kOnly };
+  absl::Status Use(std::shared_ptr<const Backend> backend, Bulk bulk = Bulk::kAndModels);
   /// Who made it: "driftseal", or what it was imported from.
   const std::string& origin() const;
 

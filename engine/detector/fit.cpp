@@ -153,9 +153,13 @@ FamilyDetector Finish(Work work, const std::vector<Sample>& samples) {
   return detector;
 }
 
-std::vector<FamilyDetector> FitPlans(const std::vector<Plan>& plans, std::vector<Networks> networks,
-                                     const std::vector<Sample>& samples, const MemberChoice& choice,
-                                     const FitOptions& options) {
+constexpr size_t kFits = kFolds + 1;  ///< Of each plan.
+
+absl::Status Stopped() { return absl::CancelledError("the fit was stopped"); }
+
+absl::StatusOr<std::vector<FamilyDetector>> FitPlans(const std::vector<Plan>& plans, std::vector<Networks> networks,
+                                                     const std::vector<Sample>& samples, const MemberChoice& choice,
+                                                     const FitOptions& options) {
   std::vector<Work> works;
   for (size_t p = 0; p < plans.size(); ++p) {
     works.push_back({&plans[p],
@@ -163,9 +167,12 @@ std::vector<FamilyDetector> FitPlans(const std::vector<Plan>& plans, std::vector
                      std::vector<RawScores>(plans[p].rows.rows),
                      {}});
   }
-  constexpr size_t kFits = kFolds + 1;
-  kernels::ParallelFor(works.size() * kFits, options.threads,
-                       [&](size_t task, size_t) { FitFold(works[task / kFits], task % kFits, choice, options.seed); });
+  kernels::ParallelFor(works.size() * kFits, options.threads, [&](size_t task, size_t) {
+    if (options.stop.stop_requested()) return;
+    FitFold(works[task / kFits], task % kFits, choice, options.seed);
+    if (options.progress != nullptr) ++options.progress->done;
+  });
+  if (options.stop.stop_requested()) return Stopped();
   std::vector<FamilyDetector> detectors(plans.size());
   kernels::ParallelFor(works.size(), options.threads,
                        [&](size_t p, size_t) { detectors[p] = Finish(std::move(works[p]), samples); });
@@ -197,16 +204,21 @@ absl::StatusOr<DetectorState> FitState(const SchemaId& schema, std::vector<Sampl
     return absl::FailedPreconditionError(
         absl::StrCat("nothing can be fitted on these ", samples.size(), " models: ", global.problem));
   }
+  if (options.stop.stop_requested()) return Stopped();
+  const bool trains = (*choice)[kernels::ensemble::kAutoencoder];
+  if (options.progress != nullptr) options.progress->total = plans.size() * kFits * (trains ? 2 : 1);
   std::vector<Networks> networks;
-  if ((*choice)[kernels::ensemble::kAutoencoder]) {
+  if (trains) {
     absl::StatusOr<std::vector<Networks>> trained = TrainAutoencoders(plans, options);
+    if (options.stop.stop_requested()) return Stopped();
     if (!trained.ok()) return trained.status();
     networks = *std::move(trained);
   }
-  std::vector<FamilyDetector> detectors = FitPlans(plans, std::move(networks), samples, *choice, options);
-  state.global = std::move(detectors.back());
-  detectors.pop_back();
-  state.families = std::move(detectors);
+  auto detectors = FitPlans(plans, std::move(networks), samples, *choice, options);
+  if (!detectors.ok()) return detectors.status();
+  state.global = std::move(detectors->back());
+  detectors->pop_back();
+  state.families = *std::move(detectors);
   return state;
 }
 

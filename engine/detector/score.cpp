@@ -142,7 +142,7 @@ absl::StatusOr<std::vector<RawScores>> ScoreAll(const DetectorState& state,
                                                 std::span<const FamilyDetector* const> detectors,
                                                 std::span<const ScaledRow> rows) {
   std::vector<RawScores> raw(rows.size());
-  if (state.backend == nullptr) {
+  if (state.backend == nullptr || !state.backend_for_models) {
     for (size_t i = 0; i < rows.size(); ++i) raw[i] = ScoreScaled(detectors[i]->members, rows[i].values);
     return raw;
   }

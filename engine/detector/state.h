@@ -63,6 +63,7 @@ struct DetectorState {
   std::optional<FamilyDetector> global;
 
   std::shared_ptr<const Backend> backend;  ///< Scores; without one, ScoreScaled does.
+  bool backend_for_models = true;          ///< False: ScoreBatch alone asks the backend.
 
   const FamilyDetector* FindFamily(const std::string& key) const;
   const SmallFamily* FindSmall(const std::string& key) const;
