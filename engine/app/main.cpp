@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "engine/app/commands.h"
 #include "engine/app/inputs.h"
+#include "engine/app/serve.h"
 
 namespace driftseal::app {
 namespace {
@@ -126,7 +127,6 @@ int NotBuiltYet(const char* command) {
   std::fprintf(stderr, "driftseal: %s is not built yet\n", command);
   return kUsage;
 }
-int Serve(const Arguments&) { return NotBuiltYet("serve"); }
 int MaterializeCanary(const Arguments&) { return NotBuiltYet("materialize_canary"); }
 int MaterializeCanaryAll(const Arguments&) { return NotBuiltYet("materialize_canary_all"); }
 
@@ -176,7 +176,8 @@ void AddCommands(CLI::App& app, Arguments& a, int& code) {
       .Many();
   Command(app, a, code, "schema", "The fingerprint's columns: name, group, unit, definition (Markdown or JSON)",
           PrintSchema);
-  Command(app, a, code, "serve", "The engine behind gRPC and HTTP (not built yet)", Serve)->allow_extras();
+  AddServe(app, code);
+  AddToken(app, code);
   Command(app, a, code, "materialize_canary", "Canary inputs of one model (not built yet)", MaterializeCanary)
       ->allow_extras();
   Command(app, a, code, "materialize_canary_all", "Canary inputs of many models (not built yet)", MaterializeCanaryAll)
