@@ -1,6 +1,7 @@
 #include "engine/detector/backend.h"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <mutex>
 #include <utility>
@@ -71,16 +72,27 @@ class SimdBackend : public Backend {
   }
 
   absl::Status Score(std::span<const Task> tasks) const override {
-    const std::lock_guard lock(mutex_);
     FloatBatch batch(tasks);
-    std::vector<ensemble::Group> groups;
-    for (size_t t = 0; t < tasks.size(); ++t) {
-      groups.push_back({&static_cast<const Model*>(tasks[t].detector)->packed, batch.rows(t), batch.scores(t)});
-    }
-    scorer_.Score(groups);
+    if (absl::Status status = ScoreFloats(batch.call()); !status.ok()) return status;
     for (size_t t = 0; t < tasks.size(); ++t) {
       batch.CopyOut(t, static_cast<const Model*>(tasks[t].detector)->members, tasks[t].out);
     }
+    return absl::OkStatus();
+  }
+
+  bool reads_floats() const override { return true; }
+
+  absl::Status ScoreFloats(const FloatCall& call) const override {
+    const std::lock_guard lock(mutex_);
+    groups_.clear();
+    const float* values = call.values;
+    ensemble::FloatScores scores = call.scores;
+    for (const FloatGroup& group : call.groups) {
+      groups_.push_back({&static_cast<const Model*>(group.detector)->packed, {values, group.rows, group.cols}, scores});
+      values += group.rows * group.cols;
+      for (float*& member : scores) member += group.rows;
+    }
+    scorer_.Score(groups_);
     return absl::OkStatus();
   }
 
@@ -90,6 +102,7 @@ class SimdBackend : public Backend {
     ensemble::Members members;
   };
   mutable std::mutex mutex_;
+  mutable std::vector<ensemble::Group> groups_;
   mutable ensemble::Scorer scorer_;
 };
 
@@ -122,22 +135,48 @@ class SplitBackend : public Backend {
     if (rows == 0) return absl::OkStatus();
     const bool to_large = rows >= Crossover(tasks);
     std::vector<Task> own(tasks.begin(), tasks.end());
-    for (Task& task : own) task.detector = To(task, to_large);
+    for (Task& task : own) task.detector = To(task.detector, to_large);
     return (to_large ? large_ : small_)->Score(own);
+  }
+
+  bool reads_floats() const override { return small_->reads_floats() && large_->reads_floats(); }
+
+  absl::Status ScoreFloats(const FloatCall& call) const override {
+    size_t rows = 0;
+    for (const FloatGroup& group : call.groups) rows += group.rows;
+    if (rows == 0) return absl::OkStatus();
+    const bool to_large = rows >= Crossover(call);
+    std::vector<FloatGroup> own(call.groups.begin(), call.groups.end());
+    for (FloatGroup& group : own) group.detector = To(group.detector, to_large);
+    return (to_large ? large_ : small_)->ScoreFloats({own, call.values, call.scores});
   }
 
  private:
   struct Model : Prepared {
     std::unique_ptr<const Prepared> small, large;
   };
-  static const Prepared* To(const Task& task, bool large) {
-    const auto* model = static_cast<const Model*>(task.detector);
+  static const Prepared* To(const Prepared* detector, bool large) {
+    const auto* model = static_cast<const Model*>(detector);
     return large ? model->large.get() : model->small.get();
   }
 
   size_t Crossover(std::span<const Task> tasks) const {
     const std::lock_guard lock(mutex_);
     if (crossover_rows_ == 0) crossover_rows_ = Measure(tasks);
+    return crossover_rows_;
+  }
+  size_t Crossover(const FloatCall& call) const {
+    const std::lock_guard lock(mutex_);
+    if (crossover_rows_ > 0) return crossover_rows_;
+    const float* values = call.values;
+    for (const FloatGroup& group : call.groups) {
+      const std::vector<double> rows(values, values + group.rows * group.cols);
+      values += group.rows * group.cols;
+      if (group.rows == 0) continue;
+      const Task task{group.detector, {rows.data(), group.rows, group.cols}, {}};
+      crossover_rows_ = Measure({&task, 1});
+      break;
+    }
     return crossover_rows_;
   }
 
@@ -152,7 +191,7 @@ class SplitBackend : public Backend {
         rows.insert(rows.end(), row, row + task.rows.cols);
       }
       out.resize(std::max(out.size(), count));
-      const Task timed{To(task, large), {rows.data(), count, task.rows.cols}, {out.data(), count}};
+      const Task timed{To(task.detector, large), {rows.data(), count, task.rows.cols}, {out.data(), count}};
       return backend.Score({&timed, 1}).ok();
     };
     const kernels::device::Crossover measured =
@@ -178,32 +217,25 @@ absl::StatusOr<std::shared_ptr<const Backend>> MakeSimd(const std::string& name,
 
 }  // namespace
 
+absl::Status Backend::ScoreFloats(const FloatCall&) const {
+  return absl::UnimplementedError(absl::StrCat(description(), " reads no float32"));
+}
+
 FloatBatch::FloatBatch(std::span<const Task> tasks) {
-  size_t values = 0;
   for (const Task& task : tasks) {
     first_row_.push_back(rows_);
-    first_value_.push_back(values);
-    cols_.push_back(task.rows.cols);
+    groups_.push_back({task.detector, task.rows.rows, task.rows.cols});
     rows_ += task.rows.rows;
-    values += task.rows.rows * task.rows.cols;
-  }
-  first_row_.push_back(rows_);
-  values_.resize(values);
-  for (size_t t = 0; t < tasks.size(); ++t) {
-    const size_t count = tasks[t].rows.rows * tasks[t].rows.cols;
-    std::transform(tasks[t].rows.data, tasks[t].rows.data + count, values_.begin() + first_value_[t], ensemble::Narrow);
+    const size_t count = task.rows.rows * task.rows.cols;
+    std::transform(task.rows.data, task.rows.data + count, std::back_inserter(values_), ensemble::Narrow);
   }
   for (auto& scores : scores_) scores.assign(rows_, static_cast<float>(kNan));
 }
 
-kernels::RowsView<float> FloatBatch::rows(size_t task) const {
-  return {values_.data() + first_value_[task], first_row_[task + 1] - first_row_[task], cols_[task]};
-}
-
-ensemble::FloatScores FloatBatch::scores(size_t task) {
-  ensemble::FloatScores scores{};
-  for (size_t m = 0; m < scores.size(); ++m) scores[m] = scores_[m].data() + first_row_[task];
-  return scores;
+FloatCall FloatBatch::call() {
+  FloatCall call{groups_, values_.data(), {}};
+  for (size_t m = 0; m < scores_.size(); ++m) call.scores[m] = scores_[m].data();
+  return call;
 }
 
 void FloatBatch::CopyOut(size_t task, const ensemble::Members& members, std::span<RawScores> out) const {

@@ -2,6 +2,7 @@
 #define DRIFTSEAL_ENGINE_DETECTOR_BATCH_H_
 
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -14,6 +15,8 @@
 // explains each row; this does so where asked.
 namespace driftseal::detector {
 
+struct FamilyDetector;
+
 enum class Detail {
   kScores,   ///< Combined score and p-value.
   kMembers,  ///< Also the members' raw scores.
@@ -25,7 +28,7 @@ enum class Detail {
 struct BatchScores {
   std::vector<double> combined;  ///< NaN where no member has a scale.
   std::vector<double> p_value;   ///< NaN where the row is uncalibrated.
-  std::vector<double> members;   ///< rows × members_of(detector, family).size(), row by row.
+  std::vector<double> members;   ///< rows × MembersOf(detector, family).size(), row by row.
   std::vector<std::vector<Driver>> drivers;
   std::vector<std::string> remarks;
 };
@@ -37,16 +40,51 @@ struct BatchItem {
   kernels::RowsView<float> rows;  ///< Not copied; cols = detector->schema().features.size().
   Detail detail = Detail::kScores;
   BatchScores scores;
+
+  // Set by Prepare: what `family` stands for.
+  const FamilyDetector* chosen = nullptr;
+  Basis basis = Basis::kFamily;
 };
 
-/// Names of the members that score rows of this family, in the order of BatchScores::members.
+/// Some rows of an item: [first, first + count).
+struct BatchPart {
+  BatchItem* item = nullptr;
+  size_t first = 0, count = 0;
+};
+
+/// Names of the members that score rows of this family, in the order of BatchScores::members; empty for a family that
+/// the detector cannot score.
 std::vector<std::string> MembersOf(const Detector& detector, const std::string& family);
 
 /// InvalidArgument naming the row (from 1) and the column, for a wrong number of columns or an infinite value.
 absl::Status CheckRows(const Detector& detector, kernels::RowsView<float> rows);
 
-/// Scores rows that passed CheckRows: all items together, those of one detector in one call of its backend. The scores are
-/// those of Detector::ScoreRows for the same rows.
+/// Finds the detector of the item's family and makes room for its scores. NotFound where there is neither one for the
+/// family nor a global one.
+absl::Status Prepare(BatchItem& item);
+
+/// About how many times as long as a plain row of a detector in float32 kernels one row of this item takes. To within a
+/// factor of a few: for whoever bounds how long a batch takes.
+size_t RowCost(const BatchItem& item);
+
+/// Scores parts of items. Keeps its memory for the next call; used by one thread at a time.
+class BatchScorer {
+ public:
+  BatchScorer();
+  ~BatchScorer();
+  BatchScorer(BatchScorer&&) noexcept;
+
+  /// Items that Prepare took and whose rows passed CheckRows; all parts together, those of detectors with the same
+  /// backend in one call of it. The scores are those of Detector::ScoreRows for the same rows and backend. Errors are
+  /// the backend's (Internal); the scores are then undefined.
+  absl::Status Score(std::span<const BatchPart> parts);
+
+ private:
+  struct Space;
+  std::unique_ptr<Space> space_;
+};
+
+/// Prepares and scores whole items, whose rows passed CheckRows.
 absl::Status ScoreBatch(std::span<BatchItem* const> items);
 
 }  // namespace driftseal::detector

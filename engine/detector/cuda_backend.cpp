@@ -44,20 +44,26 @@ class CudaBackend : public Backend {
   }
 
   absl::Status Score(std::span<const Task> tasks) const override {
-    const std::lock_guard lock(gpu_->mutex);
     FloatBatch batch(tasks);
-    std::vector<device::CudaGroup> groups;
-    for (const Task& task : tasks) {
-      groups.push_back({static_cast<const Model*>(task.detector)->detector.get(), task.rows.rows});
-    }
-    device::CudaCall call{groups.data(), groups.size(), batch.values(), {}, 0};
-    for (size_t m = 0; m < device::kCudaMembers; ++m) call.scores[m] = batch.scores_of(m);
-    if (const int status = gpu_->module.api().score(gpu_->context.get(), &call); status != 0)
-      return Failed("score", status);
+    if (absl::Status status = ScoreFloats(batch.call()); !status.ok()) return status;
     for (size_t t = 0; t < tasks.size(); ++t) {
       batch.CopyOut(t, static_cast<const Model*>(tasks[t].detector)->members, tasks[t].out);
     }
     return absl::OkStatus();
+  }
+
+  bool reads_floats() const override { return true; }
+
+  absl::Status ScoreFloats(const FloatCall& floats) const override {
+    const std::lock_guard lock(gpu_->mutex);
+    std::vector<device::CudaGroup> groups;
+    for (const FloatGroup& group : floats.groups) {
+      groups.push_back({static_cast<const Model*>(group.detector)->detector.get(), group.rows});
+    }
+    device::CudaCall call{groups.data(), groups.size(), floats.values, {}, 0};
+    for (size_t m = 0; m < device::kCudaMembers; ++m) call.scores[m] = floats.scores[m];
+    const int status = gpu_->module.api().score(gpu_->context.get(), &call);
+    return status == 0 ? absl::OkStatus() : Failed("score", status);
   }
 
  private:

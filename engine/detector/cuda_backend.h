@@ -17,16 +17,13 @@ namespace driftseal::detector {
 class FloatBatch {
  public:
   explicit FloatBatch(std::span<const Task> tasks);
-  size_t rows() const { return rows_; }
-  const float* values() const { return values_.data(); }
-  float* scores_of(size_t member) { return scores_[member].data(); }
-  kernels::RowsView<float> rows(size_t task) const;
-  kernels::ensemble::FloatScores scores(size_t task);
+  FloatCall call();
   void CopyOut(size_t task, const kernels::ensemble::Members& members, std::span<RawScores> out) const;
 
  private:
   size_t rows_ = 0;
-  std::vector<size_t> first_row_, first_value_, cols_;
+  std::vector<size_t> first_row_;
+  std::vector<FloatGroup> groups_;
   std::vector<float> values_;
   std::array<std::vector<float>, kernels::ensemble::kMembers> scores_;
 };

@@ -18,21 +18,6 @@ const Entry* Find(const std::vector<Entry>& entries, const std::string& key) {
   return found != entries.end() && found->key == key ? &*found : nullptr;
 }
 
-/// The detector for a family, and on what grounds.
-struct Choice {
-  const FamilyDetector* detector;
-  Basis basis;
-};
-
-absl::StatusOr<Choice> Choose(const DetectorState& state, const std::string& family) {
-  if (const FamilyDetector* own = state.FindFamily(family)) return Choice{own, Basis::kFamily};
-  if (!state.global) {
-    return absl::NotFoundError(absl::StrCat("detector ", state.name, "@", state.version, " has none for family ",
-                                            family, " and no global one"));
-  }
-  return Choice{&*state.global, state.FindSmall(family) != nullptr ? Basis::kGlobal : Basis::kUnseenFamily};
-}
-
 absl::Status CheckRow(const SchemaId& schema, std::span<const double> row) {
   if (row.size() != schema.features.size()) {
     return absl::InvalidArgumentError(absl::StrCat("a row of ", row.size(), " columns; schema ", schema.name,
@@ -51,7 +36,18 @@ absl::Status CheckRow(const SchemaId& schema, std::span<const double> row) {
 const FamilyDetector* DetectorState::FindFamily(const std::string& key) const { return Find(families, key); }
 const SmallFamily* DetectorState::FindSmall(const std::string& key) const { return Find(small, key); }
 
+absl::StatusOr<Choice> Choose(const DetectorState& state, const std::string& family) {
+  if (const FamilyDetector* own = state.FindFamily(family)) return Choice{own, Basis::kFamily};
+  if (!state.global) {
+    return absl::NotFoundError(absl::StrCat("detector ", state.name, "@", state.version, " has none for family ",
+                                            family, " and no global one"));
+  }
+  return Choice{&*state.global, state.FindSmall(family) != nullptr ? Basis::kGlobal : Basis::kUnseenFamily};
+}
+
 struct Detector::State : DetectorState {};
+
+const DetectorState& StateOf(const Detector& detector) { return *detector.state_; }
 
 Detector::Detector(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Detector::Detector(Detector&&) noexcept = default;

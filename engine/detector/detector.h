@@ -16,6 +16,8 @@
 
 namespace driftseal::detector {
 
+struct DetectorState;
+
 /// Key of the detector behind the families' own, which was fitted on all models (no family has this key).
 inline constexpr char kGlobalKey[] = "*";
 
@@ -158,6 +160,7 @@ class Detector {
   Guarantee GuaranteeFor(const std::string& family, double alpha, double delta) const;
 
  private:
+  friend const DetectorState& StateOf(const Detector& detector);  // For this folder (state.h).
   struct State;
   explicit Detector(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;

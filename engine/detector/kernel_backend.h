@@ -33,6 +33,17 @@ struct Task {
   std::span<RawScores> out;
 };
 
+/// A call of kernels that read float32: the rows of all groups one after the other, and so their scores.
+struct FloatGroup {
+  const Prepared* detector = nullptr;
+  size_t rows = 0, cols = 0;
+};
+struct FloatCall {
+  std::span<const FloatGroup> groups;
+  const float* values = nullptr;
+  kernels::ensemble::FloatScores scores{};  ///< Those of members that a detector lacks are left as they are.
+};
+
 /// Safe to share between threads.
 class Backend {
  public:
@@ -44,6 +55,9 @@ class Backend {
                                                                   size_t cols) const = 0;
   /// One call for rows of any number of detectors, all prepared by this backend.
   virtual absl::Status Score(std::span<const Task> tasks) const = 0;
+  /// Whether its kernels read float32: Score then narrows its rows, and ScoreFloats gives the same scores without.
+  virtual bool reads_floats() const { return false; }
+  virtual absl::Status ScoreFloats(const FloatCall& call) const;
 };
 
 /// `small` for calls of fewer than `crossover_rows` rows, `large` for the others.

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <type_traits>
 
 #include "engine/detector/statistics.h"
+#include "kernels/ensemble/ensemble.h"
 
 namespace driftseal::detector {
 namespace {
@@ -23,6 +26,10 @@ double RobustScale(const std::vector<double>& sorted, double median) {
   if (!(scale > floor)) scale = kIqrToSigma * (Quantile(sorted, 0.75) - Quantile(sorted, 0.25));
   if (!(scale > floor)) scale = StandardDeviation(sorted);
   return std::max(scale, floor);
+}
+
+bool Departs(const ConstantColumn& constant, double value) {
+  return std::abs(value - constant.value) > kDeparture * Size(constant.value);  // false for NaN
 }
 
 }  // namespace
@@ -50,29 +57,38 @@ Scaler FitScaler(kernels::RowsView<double> rows) {
   return scaler;
 }
 
-ScaledRow Scale(const Scaler& scaler, std::span<const double> row) {
-  ScaledRow scaled;
-  scaled.values.reserve(scaler.columns.size());
+template <class In, class Out>
+RowMarks ScaleInto(const Scaler& scaler, const In* row, Out* out) {
+  RowMarks marks;
+  const double bound = scaler.clip.value_or(std::numeric_limits<double>::infinity());
+  const bool narrows = std::is_same_v<Out, float> && !scaler.clip;  // What is clipped lies within float32's range.
   for (size_t c = 0; c < scaler.columns.size(); ++c) {
     const Column& column = scaler.columns[c];
     const double value = row[column.feature];
-    if (std::isnan(value)) scaled.imputed.push_back(static_cast<uint32_t>(c));
-    double z = std::isnan(value) ? 0 : (value - column.centre) / column.scale;
-    if (scaler.clip) z = std::clamp(z, -*scaler.clip, *scaler.clip);
-    scaled.values.push_back(z);
+    const double z = (value - column.centre) / column.scale;
+    const bool missing = std::isnan(value);
+    const double clipped = missing ? 0 : std::clamp(z, -bound, bound);
+    out[c] = narrows ? kernels::ensemble::Narrow(clipped) : static_cast<Out>(clipped);
+    marks.imputed += missing;
   }
-  for (size_t c = 0; c < scaler.constants.size(); ++c) {
-    const ConstantColumn& constant = scaler.constants[c];
-    const double value = row[constant.feature];
-    if (std::abs(value - constant.value) > kDeparture * Size(constant.value)) {  // false for NaN
-      scaled.departed.push_back(static_cast<uint32_t>(c));
-    }
+  for (const ConstantColumn& constant : scaler.constants) marks.departed += Departs(constant, row[constant.feature]);
+  return marks;
+}
+template RowMarks ScaleInto(const Scaler&, const float*, float*);
+template RowMarks ScaleInto(const Scaler&, const float*, double*);
+template RowMarks ScaleInto(const Scaler&, const double*, double*);
+
+ScaledRow Scale(const Scaler& scaler, std::span<const double> row) {
+  ScaledRow scaled;
+  scaled.values.resize(scaler.columns.size());
+  const RowMarks marks = ScaleInto(scaler, row.data(), scaled.values.data());
+  for (uint32_t c = 0; marks.imputed > 0 && c < scaler.columns.size(); ++c) {
+    if (std::isnan(row[scaler.columns[c].feature])) scaled.imputed.push_back(c);
+  }
+  for (uint32_t c = 0; marks.departed > 0 && c < scaler.constants.size(); ++c) {
+    if (Departs(scaler.constants[c], row[scaler.constants[c].feature])) scaled.departed.push_back(c);
   }
   return scaled;
-}
-
-bool MostlyMissing(const Scaler& scaler, const ScaledRow& row) {
-  return 2 * row.imputed.size() > scaler.columns.size();
 }
 
 }  // namespace driftseal::detector

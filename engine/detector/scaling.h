@@ -52,8 +52,20 @@ struct ScaledRow {
 /// `row` has the schema's columns and holds no infinity.
 ScaledRow Scale(const Scaler& scaler, std::span<const double> row);
 
+/// What scaling found in a row, without saying where.
+struct RowMarks {
+  uint32_t imputed = 0, departed = 0;
+};
+/// The same values as Scale's, to `out` (one a column), nearest float32 where that is a float; without a word about
+/// which columns are missing. `row` is float or double.
+template <class In, class Out>
+RowMarks ScaleInto(const Scaler& scaler, const In* row, Out* out);
+
 /// True when more than half of the scaler's columns are missing from the row: nothing is said about such a row.
-bool MostlyMissing(const Scaler& scaler, const ScaledRow& row);
+inline bool MostlyMissing(const Scaler& scaler, size_t imputed) { return 2 * imputed > scaler.columns.size(); }
+inline bool MostlyMissing(const Scaler& scaler, const ScaledRow& row) {
+  return MostlyMissing(scaler, row.imputed.size());
+}
 
 }  // namespace driftseal::detector
 

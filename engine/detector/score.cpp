@@ -78,15 +78,13 @@ void AddSentence(std::string& remark, const std::string& sentence) {
 /// Why no p-value can be given; empty when one can.
 std::string WhyUncalibrated(const DetectorState& state, const FamilyDetector& detector, const Score& score,
                             bool mostly_missing) {
+  if (IsCalibrated(detector, score.basis, score.combined, mostly_missing)) return "";
   const bool imported = state.origin != "driftseal";
   if (detector.calibration.empty() && imported) return "uncalibrated: imported without calibration rows";
   if (std::isnan(score.combined)) return "uncalibrated: no member's scores vary among the fitted models";
   if (detector.calibration.empty()) return "uncalibrated: no models were kept for calibration";
   if (mostly_missing) return "uncalibrated: more than half of the detector's columns are missing";
-  if (score.basis == Basis::kUnseenFamily) {
-    return "uncalibrated: no model of this family was there when the detector was fitted";
-  }
-  return "";
+  return "uncalibrated: no model of this family was there when the detector was fitted";
 }
 
 std::string Remark(const DetectorState& state, const FamilyDetector& detector, const ScaledRow& scaled,
@@ -124,6 +122,10 @@ double Combine(const FamilyDetector& detector, const RawScores& raw, size_t depa
   if (members == 0) return std::numeric_limits<double>::quiet_NaN();
   return sum / static_cast<double>(members) +
          kDepartureScore * static_cast<double>(std::min(departures, kMostDepartures));
+}
+
+bool IsCalibrated(const FamilyDetector& detector, Basis basis, double combined, bool mostly_missing) {
+  return !detector.calibration.empty() && !std::isnan(combined) && !mostly_missing && basis != Basis::kUnseenFamily;
 }
 
 std::vector<MemberScore> MemberScores(const FamilyDetector& detector, const RawScores& raw) {

@@ -17,9 +17,20 @@ namespace driftseal::detector {
 inline constexpr double kDepartureScore = 3;
 inline constexpr size_t kMostDepartures = 5;
 
+/// The detector for a family, and on what grounds.
+struct Choice {
+  const FamilyDetector* detector;
+  Basis basis;
+};
+/// NotFound where there is neither one for the family nor a global one.
+absl::StatusOr<Choice> Choose(const DetectorState& state, const std::string& family);
+
 /// S = mean of the normalised members + kDepartureScore·min(departures, kMostDepartures); NaN when nothing is
 /// normalised.
 double Combine(const FamilyDetector& detector, const RawScores& raw, size_t departures);
+
+/// Whether a p-value can be given for a row with this combined score.
+bool IsCalibrated(const FamilyDetector& detector, Basis basis, double combined, bool mostly_missing);
 
 std::vector<MemberScore> MemberScores(const FamilyDetector& detector, const RawScores& raw);
 

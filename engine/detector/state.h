@@ -69,6 +69,8 @@ struct DetectorState {
   const SmallFamily* FindSmall(const std::string& key) const;
 };
 
+const DetectorState& StateOf(const Detector& detector);
+
 absl::StatusOr<DetectorState> FitState(const SchemaId& schema, std::vector<Sample> samples, const FitOptions& options);
 absl::StatusOr<DetectorState> LoadState(const std::string& directory);
 absl::Status SaveState(const DetectorState& state, const std::string& directory);
