@@ -10,7 +10,7 @@
 #include "engine/app/terminal.h"
 #include "engine/artifact/source.h"
 #include "engine/artifact/text.h"
-#include "engine/fingerprint/meta.h"
+#include "engine/screen/backfill.h"
 #include "engine/screen/fleet.h"
 #include "engine/screen/screen.h"
 
@@ -20,11 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 using fingerprint::FileEvidence;
 using nlohmann::ordered_json;
-
-// What was done to one meta file: "written", "complete" (nothing was missing), "mismatch", "skipped" or "error".
-struct Change {
-  std::string path, outcome, detail;
-};
+using screen::Change;
 
 int Report(const std::vector<Change>& changes, const Arguments& arguments, const char* format) {
   bool errors = false, mismatches = false;
@@ -34,7 +30,7 @@ int Report(const std::vector<Change>& changes, const Arguments& arguments, const
     ++counts[change.outcome];
     errors |= change.outcome == "error";
     mismatches |= change.outcome == "mismatch";
-    entries.push_back({{"path", change.path}, {"outcome", change.outcome}, {"detail", change.detail}});
+    entries.push_back(screen::ToJson(change));
     if (!arguments.json && change.outcome != "complete" && change.outcome != "skipped") {
       std::printf("%s  %s  %s\n", Paint(ColourOf(change.outcome), artifact::Cat(change.outcome)).c_str(),
                   Printable(change.path).c_str(), Printable(change.detail).c_str());
@@ -51,61 +47,8 @@ int Report(const std::vector<Change>& changes, const Arguments& arguments, const
   return mismatches ? 1 : errors ? 3 : 0;
 }
 
-struct Digests {
-  std::map<std::string, artifact::Digest> fields, related;
-  std::string mismatches, unreadable;
-};
-
-// The digests that are to be recorded: those that are missing, or all of them.
-Digests ToRecord(const fingerprint::Fingerprint& fingerprint, bool overwrite) {
-  Digests digests;
-  for (const FileEvidence& file : fingerprint.files) {
-    if (!file.actual) {
-      digests.unreadable += artifact::Cat(digests.unreadable.empty() ? "" : "; ", file.status.message());
-      continue;
-    }
-    if (file.recorded && *file.recorded != *file.actual && !overwrite) {
-      digests.mismatches += artifact::Cat(digests.mismatches.empty() ? "" : "; ", file.role, " ", file.path,
-                                          " has SHA-256 ", file.actual->Hex(), ", recorded ", file.recorded->Hex());
-    }
-    if (file.recorded && (!overwrite || *file.recorded == *file.actual)) continue;
-    if (file.role == "related") {
-      digests.related.emplace(file.path, *file.actual);
-    } else {
-      digests.fields.emplace(artifact::Cat(file.role, "_sha256"), *file.actual);
-    }
-  }
-  return digests;
-}
-
 Change Backfill(const Inputs& inputs, const screen::Subject& subject, const Arguments& arguments) {
-  Change change{subject.path, "error", ""};
-  absl::StatusOr<screen::Fingerprinted> read = screen::FingerprintOf(subject, inputs.root, {});
-  if (!read.ok()) return change.detail = std::string(read.status().message()), change;
-  if (arguments.only_eligible && !read->eligible) return change.outcome = "skipped", change;
-  const Digests digests = ToRecord(read->fingerprint, arguments.overwrite);
-  if (!digests.mismatches.empty()) return change.outcome = "mismatch", change.detail = digests.mismatches, change;
-  change.detail = digests.unreadable;
-  if (digests.fields.empty() && digests.related.empty()) {
-    change.outcome = digests.unreadable.empty() ? "complete" : "error";
-    return change;
-  }
-  const std::string path = artifact::Cat(inputs.root.path(), "/", subject.path);
-  absl::StatusOr<artifact::Source> source = inputs.root.OpenFile(subject.path);
-  if (!source.ok()) return change.detail = std::string(source.status().message()), change;
-  std::vector<std::byte> scratch;
-  absl::StatusOr<std::span<const std::byte>> bytes = source->ReadAll(fingerprint::kMetaLimitBytes, scratch);
-  if (!bytes.ok()) return change.detail = std::string(bytes.status().message()), change;
-  const std::string_view text(reinterpret_cast<const char*>(bytes->data()), bytes->size());
-  absl::StatusOr<std::string> updated =
-      fingerprint::WithRecordedDigests(text, subject.path, digests.fields, digests.related, arguments.overwrite);
-  if (!updated.ok()) return change.detail = std::string(updated.status().message()), change;
-  if (absl::Status status = artifact::WriteFileAtomically(path, *updated); !status.ok()) {
-    return change.detail = std::string(status.message()), change;
-  }
-  change.outcome = digests.unreadable.empty() ? "written" : "error";
-  if (change.detail.empty()) change.detail = artifact::Cat(digests.fields.size() + digests.related.size(), " digests");
-  return change;
+  return screen::Backfill(subject, inputs.root, {arguments.only_eligible, arguments.overwrite});
 }
 
 // Whether JSON can hold the name: it holds UTF-8, and a file's name may be any bytes.

@@ -51,6 +51,12 @@ Screener::Screener(const artifact::Root* root, const detector::Detector* detecto
     : root_(root), detector_(detector), mode_(mode), policy_(policy), only_eligible_(only_eligible) {}
 
 Result Screener::Screen(const Subject& subject) const {
+  Result result = Read(subject);
+  Judge(result);
+  return result;
+}
+
+Result Screener::Read(const Subject& subject) const {
   Result result;
   result.path = subject.path;
   absl::StatusOr<Fingerprinted> read = FingerprintOf(subject, *root_, {.scan_predictions = mode_ == Mode::kVerify});
@@ -60,10 +66,12 @@ Result Screener::Screen(const Subject& subject) const {
   }
   result.model_name = std::move(read->model_name);
   result.fingerprint = std::move(read->fingerprint);
-  if (only_eligible_ && !read->eligible) {
-    result.skipped = true;
-    return result;
-  }
+  result.skipped = only_eligible_ && !read->eligible;
+  return result;
+}
+
+void Screener::Judge(Result& result) const {
+  if (!result.error.ok() || result.skipped) return;
   std::vector<Signal> signals;
   if (mode_ == Mode::kVerify) {
     signals = IntegritySignals(result.fingerprint);
@@ -85,7 +93,6 @@ Result Screener::Screen(const Subject& subject) const {
     }
   }
   result.verdict = Decide(std::move(signals));
-  return result;
 }
 
 }  // namespace driftseal::screen

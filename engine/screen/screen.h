@@ -51,6 +51,10 @@ class Screener {
   Screener(const artifact::Root* root, const detector::Detector* detector, Mode mode, Policy policy,
            bool only_eligible);
   Result Screen(const Subject& subject) const;
+  /// Screen in two parts: what the files say, ...
+  Result Read(const Subject& subject) const;
+  /// ... and then the score and the verdict, unless there is an error or it is skipped.
+  void Judge(Result& result) const;
 
  private:
   const artifact::Root* root_;
