@@ -16,16 +16,17 @@ struct Options {
   std::string port_file;  ///< Written once both listen: {"grpc": 50051, "http": 8000}.
 
   // Files.
-  std::string artifact_root = ".";           ///< Paths that come over the network stay beneath it.
-  std::string model_dir = "driftseal_detector";  ///< A detector of `driftseal fit`, served as the default one where it is there.
-  std::string state_dir = "driftseal_engine";  ///< Detectors stored by the engine, stored verdicts, monitor.json.
-  std::string default_detector;              ///< Name that requests without one mean; empty: the one of model_dir.
+  std::string artifact_root = ".";               ///< Paths that come over the network stay beneath it.
+  std::string model_dir = "driftseal_detector";  ///< A detector of `driftseal fit`, the default one if it is there.
+  std::string state_dir = "driftseal_engine";    ///< Detectors stored by the engine, stored verdicts, monitor.json.
+  std::string default_detector;                  ///< Name that requests without one mean; empty: the one of model_dir.
 
   // Who may call.
   std::string tls_cert, tls_key;  ///< PEM files; both or none.
   std::string tls_client_ca;      ///< PEM file: clients must show a certificate that it signed.
   std::string tokens_file;        ///< See tokens.h. Without one nobody is asked, which needs a loopback address or ...
   bool allow_anonymous = false;   ///< ... this.
+  bool http_metrics = true;       ///< GET /metrics answers, without a token.
   double client_requests_per_second = 0;  ///< Of each client; 0: no limit.
   double client_burst = 100;              ///< Requests that a client may send at once within that limit.
 
@@ -40,7 +41,7 @@ struct Options {
   double alpha = 0.05, quarantine_alpha = 0.01;
 
   // Verifying.
-  size_t verify_threads = 0;  ///< 0: all cores.
+  size_t verify_threads = 0;   ///< 0: all cores.
   size_t verify_queue = 1024;  ///< Artifacts that wait, of all callers.
 
   // Limits.
@@ -52,8 +53,8 @@ struct Options {
   uint64_t idle_timeout_s = 300;         ///< And one without a call for this long.
 
   // Ending.
-  uint64_t drain_ms = 10000;     ///< After SIGTERM accepted work is answered; what is not done by then is cancelled.
-  uint64_t lame_duck_ms = 0;     ///< Before that, health says NOT_SERVING and everything is still accepted.
+  uint64_t drain_ms = 10000;  ///< After SIGTERM accepted work is answered; what is not done by then is cancelled.
+  uint64_t lame_duck_ms = 0;  ///< Before that, health says NOT_SERVING and everything is still accepted.
 
   // Logs.
   std::string log_format = "text";  ///< "text" or "json".

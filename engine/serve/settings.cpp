@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <map>
 #include <numeric>
 
 #include "engine/artifact/text.h"
@@ -150,7 +151,12 @@ void Configuration::ReadToml(const std::string& name, std::string_view text) {
   };
   const toml::parse_result result = toml::parse(text);
   if (!result) return Refuse(where(result.error().source()), result.error().description());
-  for (const auto& [key, node] : result.table()) {
+  // In the order of the file, so that errors are too.
+  std::map<toml::source_position, std::pair<const toml::key*, const toml::node*>> entries;
+  for (const auto& [key, node] : result.table()) entries[key.source().begin] = {&key, &node};
+  for (const auto& [position, entry] : entries) {
+    const toml::key& key = *entry.first;
+    const toml::node& node = *entry.second;
     const std::string source = Cat(where(key.source()), ": ", key.str());
     const auto found = std::find_if(Settings().begin(), Settings().end(),
                                     [&, k = key.str()](const Setting& setting) { return setting.name == k; });

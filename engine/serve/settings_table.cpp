@@ -64,6 +64,7 @@ const std::vector<Setting>& Table() {
            "Who may call, made by `driftseal token`; without one nobody is asked, on a loopback address alone."),
       Flag("Access", "allow_anonymous", &O::allow_anonymous,
            "Serve without tokens on other addresses too: whoever reaches the port may do everything."),
+      Flag("Access", "http_metrics", &O::http_metrics, "`GET /metrics` answers, without asking for a token."),
       Number("Access", "client_requests_per_second", "requests/s", &O::client_requests_per_second, 0, 1e9,
              "Requests of each client, and messages of its streams; 0: no limit."),
       Number("Access", "client_burst", "requests", &O::client_burst, 1, 1e9,
