@@ -1,0 +1,263 @@
+#include "engine/batch/batcher.h"
+
+#include <sys/prctl.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "engine/batch/idle_watch.h"
+#include "engine/batch/pace.h"
+#include "engine/batch/queue.h"
+#include "engine/batch/round.h"
+
+namespace driftseal::batch {
+namespace {
+
+/// What a client takes before the next one's turn: whole vectors, and little against a batch.
+constexpr size_t kQuantum = 64;
+/// More calls of Done than these, and somebody else is woken to look after the queue meanwhile.
+constexpr size_t kFewEnded = 4;
+
+Options Checked(Options options) {
+  options.batch_rows = std::max<size_t>(1, options.batch_rows);
+  options.queue_rows = std::max<size_t>(2, options.queue_rows);
+  if (options.threads == 0) options.threads = std::clamp(std::thread::hardware_concurrency(), 2u, 4u);
+  return options;
+}
+
+absl::Status Refusal(const Load& load) {
+  if (load.full == Load::Full::kClientShare) {
+    return absl::ResourceExhaustedError(absl::StrCat("this client's share of the queue is full: ", load.rows,
+                                                     " rows of it wait, and its share is now ", load.limit));
+  }
+  return absl::ResourceExhaustedError(
+      absl::StrCat("the queue is full: ", load.rows, " rows wait, and it takes ", load.limit));
+}
+
+}  // namespace
+
+/// One round is scored at a time, by the thread that holds the device (`busy`): a thread of the batcher, or a caller in
+/// Submit that found the device idle. Whoever gives the device back while jobs wait sees to it that a thread of the
+/// batcher takes it next; then it tells the callers, while that one scores (leader and followers).
+struct Batcher::State {
+  explicit State(const Options& given)
+      : options(Checked(given)),
+        queue(options.queue_rows, kQuantum),
+        pace(std::max<size_t>(1, options.batch_rows / 4)) {
+    for (size_t t = 0; t < options.threads; ++t) threads.emplace_back([this] { Serve(); });
+  }
+
+  bool ShouldGather(Clock::time_point now) const;
+  void Gather(std::unique_lock<std::mutex>& lock);
+  std::unique_ptr<Round> TakeRound(Clock::time_point now);
+  void RunRound(std::unique_lock<std::mutex>& lock, std::unique_ptr<Round> round, bool stays);
+  void Serve();
+  absl::Status Check(Job& job) const;
+  void FillLoad(Load& load) const;
+
+  const Options options;
+  mutable std::mutex mutex;
+  std::condition_variable work, drained;
+  // All below is guarded by the mutex.
+  JobQueue queue;
+  Pace pace;
+  Counts counts;
+  bool busy = false;       ///< Somebody holds the device.
+  bool gathering = false;  ///< A thread of the batcher waits for more rows.
+  bool called = false;     ///< A sleeper was woken and is on its way.
+  bool draining = false, stopping = false;
+  size_t sleepers = 0;     ///< Threads of the batcher that have nothing to do.
+  size_t outstanding = 0;  ///< Jobs that were accepted and of which Done has not returned.
+  std::vector<std::unique_ptr<Round>> spare;
+
+  Event leave;  ///< Ends a gathering.
+  IdleWatch watch{leave};
+  std::vector<std::thread> threads;
+};
+
+bool Batcher::State::ShouldGather(Clock::time_point now) const {
+  return pace.dense() && !draining && queue.cost() < Pace::kWorthwhile && now < queue.since() + options.batch_wait;
+}
+
+void Batcher::State::Gather(std::unique_lock<std::mutex>& lock) {
+  gathering = true;
+  leave.Reset();
+  const Clock::time_point end = queue.since() + options.batch_wait;
+  lock.unlock();
+  watch.Arm();
+  leave.WaitUntil(end);
+  lock.lock();
+  gathering = false;
+}
+
+std::unique_ptr<Round> Batcher::State::TakeRound(Clock::time_point now) {
+  busy = true;
+  std::unique_ptr<Round> round;
+  if (spare.empty()) {
+    round = std::make_unique<Round>();
+  } else {
+    round = std::move(spare.back());
+    spare.pop_back();
+  }
+  counts.queue_seconds += queue.Take(options.batch_rows, now, round->taken, round->ended);
+  counts.expired_jobs += round->ended.size();
+  return round;
+}
+
+void Batcher::State::RunRound(std::unique_lock<std::mutex>& lock, std::unique_ptr<Round> round, bool stays) {
+  lock.unlock();
+  const Clock::time_point start = Clock::now();
+  round->Score();
+  const Clock::duration took = Clock::now() - start;
+  lock.lock();
+  if (!round->taken.empty()) {
+    ++counts.batches;
+    counts.batch_rows += round->rows;
+    counts.compute_seconds += std::chrono::duration<double>(took).count();
+    pace.Scored(round->cost, took);
+  }
+  round->Finish(queue);
+  busy = false;
+  const bool leaves = !stays || round->ended.size() > kFewEnded;
+  const bool call = leaves && !queue.empty() && sleepers > 0 && !called;
+  called |= call;
+  lock.unlock();
+  if (call) work.notify_one();
+  const size_t ended = round->ended.size();
+  round->Tell();
+  lock.lock();
+  outstanding -= ended;
+  if (outstanding == 0 && draining) drained.notify_all();
+  spare.push_back(std::move(round));
+}
+
+void Batcher::State::Serve() {
+  // Times of waiting are exact to a microsecond then, and not to 50.
+  prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL);
+  std::unique_lock lock(mutex);
+  while (!stopping) {
+    if (busy || gathering || queue.empty()) {
+      ++sleepers;
+      work.wait(lock);
+      --sleepers;
+      called = false;
+      continue;
+    }
+    if (ShouldGather(Clock::now())) Gather(lock);
+    if (!queue.empty()) RunRound(lock, TakeRound(Clock::now()), true);
+  }
+}
+
+absl::Status Batcher::State::Check(Job& job) const {
+  job.item.detector = job.detector.get();
+  if (job.item.rows.rows > queue.max_job_rows()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(job.item.rows.rows, " rows; at most ", queue.max_job_rows(), " are taken at once"));
+  }
+  if (absl::Status status = detector::CheckRows(*job.detector, job.item.rows); !status.ok()) return status;
+  return detector::Prepare(job.item);
+}
+
+void Batcher::State::FillLoad(Load& load) const {
+  load.rows = queue.rows();
+  load.limit = queue.limit_rows();
+  load.wait = pace.TimeFor(queue.cost());
+}
+
+Batcher::Batcher(const Options& options) : state_(std::make_unique<State>(options)) {}
+
+Batcher::~Batcher() {
+  Drain();
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->stopping = true;
+  }
+  state_->work.notify_all();
+  for (std::thread& thread : state_->threads) thread.join();
+}
+
+size_t Batcher::max_job_rows() const { return state_->queue.max_job_rows(); }
+
+absl::Status Batcher::Submit(Job* job, Load* load) {
+  State& state = *state_;
+  if (absl::Status status = state.Check(*job); !status.ok()) return status;
+  const size_t cost = detector::RowCost(job->item);
+  const Clock::time_point now = Clock::now();
+  if (job->deadline <= now) return absl::DeadlineExceededError("the deadline is over");
+  const bool nothing = job->item.rows.rows == 0;
+  Load own;
+  std::unique_lock lock(state.mutex);
+  if (state.draining) return absl::UnavailableError("the engine is shutting down");
+  const size_t most_cost = std::max(state.pace.CostIn(state.options.queue_delay), state.options.batch_rows);
+  const bool accepted = nothing || state.queue.Push(job, cost, most_cost, now, &own);
+  if (load != nullptr) state.FillLoad(*load);
+  if (!accepted) {
+    ++state.counts.refused_jobs;
+    if (load != nullptr) load->full = own.full, load->rows = own.rows, load->limit = own.limit;
+    lock.unlock();
+    return Refusal(own);
+  }
+  ++state.counts.accepted_jobs;
+  state.counts.accepted_rows += job->item.rows.rows;
+  if (nothing) {
+    lock.unlock();
+    job->Done(absl::OkStatus());
+    return absl::OkStatus();
+  }
+  ++state.outstanding;
+  state.pace.Came(now);
+  if (state.busy || state.called) return absl::OkStatus();
+  if (state.gathering) {
+    const bool enough = state.queue.cost() >= Pace::kWorthwhile;
+    lock.unlock();
+    if (enough) state.leave.Set();
+  } else if (!state.ShouldGather(now)) {
+    state.RunRound(lock, state.TakeRound(now), false);
+  } else if (state.sleepers > 0) {  // Otherwise those that tell callers will look when they have told them.
+    state.called = true;
+    lock.unlock();
+    state.work.notify_one();
+  }
+  return absl::OkStatus();
+}
+
+bool Batcher::Cancel(Job* job) {
+  State& state = *state_;
+  const std::lock_guard lock(state.mutex);
+  const JobQueue::Removal removal = state.queue.Remove(job);
+  if (removal == JobQueue::Removal::kAbsent) return false;
+  ++state.counts.cancelled_jobs;
+  if (removal == JobQueue::Removal::kPartly) return false;
+  if (--state.outstanding == 0 && state.draining) state.drained.notify_all();
+  return true;
+}
+
+Load Batcher::load() const {
+  Load load;
+  const std::lock_guard lock(state_->mutex);
+  state_->FillLoad(load);
+  return load;
+}
+
+Counts Batcher::counts() const {
+  const std::lock_guard lock(state_->mutex);
+  Counts counts = state_->counts;
+  counts.queued_rows = state_->queue.rows();
+  counts.queued_jobs = state_->queue.jobs();
+  return counts;
+}
+
+void Batcher::Drain() {
+  State& state = *state_;
+  std::unique_lock lock(state.mutex);
+  state.draining = true;
+  state.leave.Set();
+  state.drained.wait(lock, [&] { return state.outstanding == 0; });
+}
+
+}  // namespace driftseal::batch
