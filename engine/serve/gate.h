@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -85,10 +86,10 @@ class Call {
   std::shared_ptr<Client> client_;
   absl::Status status_;
   grpc::StatusCode code_ = grpc::StatusCode::CANCELLED;
-  std::string message_, request_id_, address_;
+  std::string message_, request_id_;
   std::chrono::steady_clock::time_point began_;
   size_t rows_ = 0;
-  bool counted_ = false, own_id_ = false;
+  bool counted_ = false;
 };
 
 class Gate {
@@ -100,6 +101,9 @@ class Gate {
 
   /// A method of the contract by its service and name ("Scoring", "Score"); dies where there is none.
   const Method& MethodOf(std::string_view service, std::string_view name) const;
+  /// Whether a call that shows these would be let in to a method of this scope, for a look ahead: nothing is counted.
+  /// Either may be empty.
+  absl::Status MayCall(std::string_view authorization, std::string_view certificate, int scope) const;
   /// Reads the tokens file again. On an error everything is as before.
   absl::Status Reload();
 
@@ -112,6 +116,9 @@ class Gate {
   /// OnDrain that is running.
   void Listen(DrainListener* listener);
   void Ignore(DrainListener* listener);
+
+  /// For the metrics: what each client did.
+  void Collect(std::vector<prometheus::MetricFamily>& families) const;
 
  private:
   friend class Call;

@@ -14,6 +14,7 @@
 
 #include "grpcpp/support/status.h"
 #include "prometheus/metric_family.h"
+#include "prometheus/metric_type.h"
 #include "prometheus/registry.h"
 
 // What Prometheus reads. prometheus-cpp's counters take a lock each; what is counted for every request is counted in
@@ -35,9 +36,12 @@ class AtomicHistogram {
   std::atomic<double> sum_{0};
 };
 
-/// Helpers to make families when they are collected.
+/// Make families when they are collected; one without metrics is left out of the text.
 prometheus::ClientMetric CounterValue(double value, const MetricLabels& labels = {});
 prometheus::ClientMetric GaugeValue(double value, const MetricLabels& labels = {});
+
+prometheus::MetricFamily Family(std::string name, std::string help, prometheus::MetricType type,
+                                std::vector<prometheus::ClientMetric> metrics);
 
 class Metrics {
  public:

@@ -1,6 +1,7 @@
 #ifndef DRIFTSEAL_ENGINE_SERVE_REACTORS_H_
 #define DRIFTSEAL_ENGINE_SERVE_REACTORS_H_
 
+#include "grpcpp/server_context.h"
 #include "grpcpp/support/server_callback.h"
 
 // Reactors for calls that end before they begin.

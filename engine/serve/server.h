@@ -31,7 +31,8 @@ class Server {
   /// What health says.
   bool serving() const;
 
-  /// Reads the certificate, key and client CA again, for connections from now on. On an error everything is as before.
+  /// Whether the certificate, key and client CA as they are now fit together. Files that were replaced are taken over
+  /// without this, within kTlsRefreshSeconds (tls.h), for connections from then on; those that do not fit are not.
   absl::Status ReloadCertificates();
 
   /// Health says NOT_SERVING from now on; everything is still accepted.
