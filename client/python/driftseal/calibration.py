@@ -26,7 +26,7 @@ def normaliser(scores: np.ndarray) -> tuple[float, float] | None:
     return None
 
 
-def calibrate(members: dict[str, Member], rows: np.ndarray) -> tuple[dict, np.ndarray]:
+def calibrate(members: dict[str, Member], rows: np.ndarray) -> tuple[dict[str, tuple[float, float] | None], np.ndarray]:
     """The members' normalisers, and the combined scores of the calibration rows, ascending. `rows` are scaled."""
     if len(rows) < LEAST_ROWS:
         raise ValueError(f"calibration_rows: {len(rows)} rows, expected at least {LEAST_ROWS}")
@@ -46,9 +46,9 @@ def calibrate(members: dict[str, Member], rows: np.ndarray) -> tuple[dict, np.nd
         calibrating = np.ones(len(rows), bool)
         normalising = calibrating
     normalisers = {name: normaliser(values[normalising]) for name, values in scores.items()}
-    used = [name for name in members if normalisers[name] is not None]
-    if not used:
+    units = [(scores[name][calibrating] - scale[0]) / scale[1]
+             for name in members if (scale := normalisers[name]) is not None]
+    if not units:
         raise ValueError("calibration_rows: every member gives all of them one score, which calibrates nothing")
-    units = [(scores[name][calibrating] - normalisers[name][0]) / normalisers[name][1] for name in used]
     combined = np.mean(units, axis=0)
     return normalisers, np.sort(combined + ROUNDING * np.maximum(1, np.abs(combined)))

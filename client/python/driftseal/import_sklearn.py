@@ -14,6 +14,7 @@ import argparse
 import os
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import sklearn
@@ -45,8 +46,9 @@ class Exported:
         return f"{self.directory}: {', '.join(self.members)} over {self.columns} columns, {state}"
 
 
-def export(directory, *, scaler=None, isolation_forest=None, one_class_svm=None, autoencoder=None, feature_names=None,
-           calibration_rows=None, name="imported", version=1, schema=None, family=None) -> Exported:
+def export(directory: str | os.PathLike[str], *, scaler: Any = None, isolation_forest: Any = None,
+           one_class_svm: Any = None, autoencoder: Any = None, feature_names: Any = None, calibration_rows: Any = None,
+           name: str = "imported", version: int = 1, schema: Any = None, family: str | None = None) -> Exported:
     """Writes fitted estimators as a detector of the engine.
 
     scaler            StandardScaler whose output the members were fitted on; None: they were fitted on the rows as
@@ -100,7 +102,7 @@ def export(directory, *, scaler=None, isolation_forest=None, one_class_svm=None,
     return Exported(os.fspath(directory), tuple(members), columns, len(scores))
 
 
-def _columns(given: dict) -> int:
+def _columns(given: dict[str, Any]) -> int:
     if not any(role in given for role in MEMBERS):
         raise ValueError(f"nothing to score with: expected at least one of {', '.join(MEMBERS)}")
     for role, estimator in given.items():
@@ -112,7 +114,7 @@ def _columns(given: dict) -> int:
     return next(iter(columns.values()))
 
 
-def _fitted_on(given: dict) -> int:
+def _fitted_on(given: dict[str, Any]) -> int:
     """How many rows the fit saw, where scikit-learn keeps that; else 0."""
     if "one_class_svm" in given:
         return int(given["one_class_svm"].shape_fit_[0])
@@ -121,11 +123,11 @@ def _fitted_on(given: dict) -> int:
     return int(getattr(given.get("isolation_forest"), "_n_samples", 0))
 
 
-def _normaliser_json(normaliser) -> dict | None:
+def _normaliser_json(normaliser: tuple[float, float] | None) -> dict[str, float] | None:
     return None if normaliser is None else {"median": normaliser[0], "spread": normaliser[1]}
 
 
-def _arguments(argv) -> argparse.Namespace:
+def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="driftseal_import_sklearn", description=__doc__.splitlines()[0],
         epilog="Loading a joblib or pickle file RUNS CODE that stands in it. Give --trust only for files that you made "
@@ -163,7 +165,7 @@ def _load_and_export(arguments: argparse.Namespace) -> Exported:
                   version=arguments.version, schema=arguments.schema, family=arguments.family)
 
 
-def main(argv=None) -> int:
+def main(argv: list[str] | None = None) -> int:
     arguments = _arguments(argv)
     try:
         print(_load_and_export(arguments))

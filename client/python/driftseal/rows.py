@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ MOST_FEATURES = 1 << 20  # of the engine
 ROWS = "rows"  # name of the schema, and key of the one family, of a detector for rows of a CSV
 
 
-def text(argument: str, value) -> str:
+def text(argument: str, value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError(f"{argument}: expected a text that is not empty, got {value!r}")
     try:
@@ -25,13 +26,13 @@ def text(argument: str, value) -> str:
     return str(value)
 
 
-def whole_number(argument: str, value) -> int:
+def whole_number(argument: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < 1 << 31:
         raise ValueError(f"{argument}: expected a whole number from 0 to 2^31 - 1, got {value!r}")
     return int(value)
 
 
-def feature_names(given, estimators: dict, columns: int) -> list[str]:
+def feature_names(given: Any, estimators: dict[str, Any], columns: int) -> list[str]:
     """The columns' names, checked against those that the estimators (by role) were fitted with."""
     known = {role: [str(name) for name in estimator.feature_names_in_]
              for role, estimator in estimators.items() if hasattr(estimator, "feature_names_in_")}
@@ -56,7 +57,7 @@ def feature_names(given, estimators: dict, columns: int) -> list[str]:
     return names
 
 
-def schema(given, names: list[str]) -> dict:
+def schema(given: Any, names: list[str]) -> dict[str, Any]:
     """Which rows the detector reads: those of the schema that is given, or just the columns of the estimators."""
     if given is None:
         digest = hashlib.sha256("\n".join(names).encode("utf-8")).hexdigest()
@@ -82,7 +83,7 @@ def positions(names: list[str], features: list[str]) -> np.ndarray:
     return np.array([where[name] for name in names])
 
 
-def calibration_rows(given, names: list[str]) -> np.ndarray:
+def calibration_rows(given: Any, names: list[str]) -> np.ndarray:
     columns = [str(column) for column in getattr(given, "columns", ())]
     if columns and columns != names and set(columns) == set(names):
         raise ValueError("calibration_rows: its columns stand in another order than feature_names")

@@ -3,7 +3,7 @@ does not have is refused by name."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Callable
+from typing import Any, Callable
 
 import numpy as np
 from sklearn.ensemble import IsolationForest
@@ -28,12 +28,12 @@ class UnsupportedEstimator(ValueError):
 class Member:
     """One member of a detector: its fields in the JSON, its arrays, and scikit-learn's own score of scaled rows."""
 
-    fields: dict
+    fields: dict[str, Any]
     arrays: dict[str, np.ndarray]
     score: Callable[[np.ndarray], np.ndarray]
 
 
-def check(role: str, estimator) -> None:
+def check(role: str, estimator: Any) -> None:
     """The class that the role asks for, fitted, and for an SVM the kernel that the engine has."""
     expected = CLASSES[role]
     if not isinstance(estimator, expected):
@@ -50,7 +50,7 @@ def check(role: str, estimator) -> None:
                                    "expected kernel='rbf'")
 
 
-def _dense(role: str, attribute: str, values, shape: tuple | None = None) -> np.ndarray:
+def _dense(role: str, attribute: str, values: Any, shape: tuple[int, ...] | None = None) -> np.ndarray:
     """A fitted attribute as finite float64."""
     if hasattr(values, "toarray"):
         raise UnsupportedEstimator(f"{role}: {attribute} is sparse; fit {CLASSES[role].__name__} on dense rows")
@@ -185,6 +185,6 @@ def autoencoder(estimator: MLPRegressor, order: np.ndarray) -> Member:
 
     def score(rows: np.ndarray) -> np.ndarray:
         # predict() of one column gives a vector.
-        return np.mean((rows - estimator.predict(rows).reshape(rows.shape)) ** 2, axis=1)
+        return np.asarray(np.mean((rows - estimator.predict(rows).reshape(rows.shape)) ** 2, axis=1))
 
     return Member({"activations": activations}, arrays, score)
