@@ -2,9 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/stat.h>
 
 #include <chrono>
+#include <stop_token>
+#include <thread>
 
 #include "fleet.h"
 
@@ -85,6 +88,27 @@ TEST_F(ChildTest, NeverBlocksPastItsTimeout) {
   ExpectError(Call("exec >&-; /bin/sleep 60", "request", 300ms), absl::StatusCode::kDeadlineExceeded, "did not end");
   ExpectError(Call("while :; do echo noise >&2; done", "request", 300ms), absl::StatusCode::kDeadlineExceeded, "noise");
   EXPECT_LT(std::chrono::steady_clock::now() - start, 10s);
+}
+
+TEST_F(ChildTest, IsKilledWhenItIsStopped) {
+  const std::string started = folder_ / "started", pid_file = folder_ / "pid";
+  for (const std::string& script :
+       {"echo $$ > " + pid_file + "; mkfifo " + started + "; echo > " + started + "; exec /bin/sleep 600",
+        "exec >&-; echo $$ > " + pid_file + "; mkfifo " + started + "; echo > " + started + "; exec /bin/sleep 600"}) {
+    std::filesystem::remove(started);
+    program_ = folder_ / "program";
+    WriteAll(program_, "#!/bin/sh\n" + script + "\n");
+    chmod(program_.c_str(), 0700);
+    std::stop_source stop;
+    absl::StatusOr<std::string> answer;
+    std::thread call([&] { answer = CallReplay(program_, "request", 600s, stop.get_token()); });
+    while (!std::filesystem::exists(started)) std::this_thread::yield();
+    ReadAll(started);  // returns when the program has written to the pipe
+    stop.request_stop();
+    call.join();
+    EXPECT_EQ(answer.status().code(), absl::StatusCode::kCancelled) << answer.status();
+    EXPECT_NE(kill(std::stoi(ReadAll(pid_file)), 0), 0);
+  }
 }
 
 TEST_F(ChildTest, EnvironmentIsBare) {

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <stop_token>
+#include <thread>
 
 #include "engine/detector/detector.h"
 #include "fleet.h"
@@ -149,6 +151,40 @@ TEST(Fit, HundredFamilies) {
   const auto detector = Detector::Fit(fleet.Schema(), samples, WithoutAutoencoder());
   ASSERT_TRUE(detector.ok()) << detector.status();
   EXPECT_EQ(detector->families().size(), 101u);
+}
+
+TEST(Fit, TellsItsProgress) {
+  Fleet fleet(5);
+  FitProgress progress;
+  FitOptions options = WithoutAutoencoder();
+  options.progress = &progress;
+  ASSERT_TRUE(Detector::Fit(fleet.Schema(), fleet.Samples(40, "a"), options).ok());
+  EXPECT_EQ(progress.total, 12u);  // five folds and all rows, of the family and of all families
+  EXPECT_EQ(progress.done, 12u);
+}
+
+TEST(Fit, IsStoppedBeforeAndWhileItFits) {
+  Fleet fleet(8);
+  std::vector<Sample> samples;
+  for (int f = 0; f < 20; ++f) {
+    for (Sample& sample : fleet.Samples(100, "f" + std::to_string(f))) samples.push_back(std::move(sample));
+  }
+  std::stop_source before, during;
+  before.request_stop();
+  FitProgress progress;
+  FitOptions options = WithoutAutoencoder();
+  options.progress = &progress;
+  options.stop = before.get_token();
+  EXPECT_EQ(Detector::Fit(fleet.Schema(), samples, options).status().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(progress.done, 0u);
+  options.stop = during.get_token();
+  absl::StatusCode code = absl::StatusCode::kOk;
+  std::thread fit([&] { code = Detector::Fit(fleet.Schema(), samples, options).status().code(); });
+  while (progress.done == 0) std::this_thread::yield();
+  during.request_stop();
+  fit.join();
+  EXPECT_EQ(code, absl::StatusCode::kCancelled);
+  EXPECT_LT(progress.done, progress.total);
 }
 
 }  // namespace
