@@ -112,6 +112,9 @@ v1::FitRequest ToProto(const FitRequest& request) {
   out.set_calibration_share(request.calibration_share);
   out.set_family_minimum(request.family_minimum);
   out.set_activate(request.activate);
+  if (request.alpha) out.set_alpha(*request.alpha);
+  if (request.delta) out.set_delta(*request.delta);
+  out.mutable_paths()->Assign(request.paths.begin(), request.paths.end());
   return out;
 }
 
@@ -183,7 +186,7 @@ Status FromProto(const v1::ItemError& error, const std::string& request_id) {
   return status;
 }
 
-Artifact FromProto(const v1::Artifact& artifact) { return {artifact.path(), artifact.bare(), ""}; }
+Artifact FromProto(const v1::Artifact& artifact) { return {artifact.path(), artifact.bare(), artifact.problem()}; }
 
 Detector FromProto(const v1::Detector& detector) {
   Detector out{
@@ -208,6 +211,7 @@ Operation FromProto(const v1::Operation& operation) {
   if (operation.has_created()) out.created = TimeOf(operation.created());
   if (operation.has_ended()) out.ended = TimeOf(operation.ended());
   out.left_out = VectorOf(operation.left_out());
+  out.report = operation.report();
   return out;
 }
 

@@ -158,10 +158,12 @@ std::optional<std::chrono::milliseconds> Attempts::Ended(Status& status) {
     return std::nullopt;
   }
   if (!MayRetry(status, idempotent_)) return std::nullopt;
-  const bool budget = core_.budget.Failed();
-  if (backoff_.failures() + 1 >= core_.options.retry.max_attempts || !budget || IsCancelled(canceller_)) {
+  if (IsCancelled(canceller_)) {
+    status = Cancelled(std::move(status));
     return std::nullopt;
   }
+  const bool budget = core_.budget.Failed();
+  if (backoff_.failures() + 1 >= core_.options.retry.max_attempts || !budget) return std::nullopt;
   const std::chrono::milliseconds wait = backoff_.Next(status.retry_after);
   if (deadline_ != Clock::time_point::max() && Clock::now() + wait >= deadline_) return std::nullopt;
   return wait;

@@ -37,6 +37,8 @@ struct FitRequest {
   double calibration_share = 0;
   uint32_t family_minimum = 0;
   bool activate = false;
+  std::optional<double> alpha, delta;  ///< Of the promise that the report tells.
+  std::vector<std::string> paths;      ///< More folders, meta files and model files.
 };
 struct Operation {
   enum class State { kUnspecified, kQueued, kRunning, kDone, kFailed, kCancelled };
@@ -48,6 +50,7 @@ struct Operation {
   std::string error;
   std::optional<std::chrono::system_clock::time_point> created, ended;
   std::vector<std::string> left_out;
+  std::string report;  ///< JSON, once done: docs/schemas/fit.schema.json
   bool over() const { return state == State::kDone || state == State::kFailed || state == State::kCancelled; }
 };
 
