@@ -25,10 +25,15 @@ struct Arguments {
   double alpha = 0.05, quarantine_alpha = 0.01, delta = 0.05;
   // fit
   std::string name = "driftseal";
-  int version = 1;
+  int version = 0;  ///< 0: not named.
   uint64_t seed = 1;
   double calibration_share = 0.5;
   size_t family_minimum = 20;
+  bool activate = false;
+  // --engine
+  std::string engine;  ///< Its address; empty: the work is done here.
+  std::string detector, token_file, tls_ca, tls_cert, tls_key;
+  bool tls = false, plaintext_token = false;
   // sanitize_predictions
   double contamination = 0.05;
 };

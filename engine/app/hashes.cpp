@@ -1,12 +1,12 @@
-#include <cstdio>
 #include <filesystem>
-#include <map>
 #include <string>
 #include <system_error>
 #include <utility>
 
 #include "engine/app/commands.h"
 #include "engine/app/inputs.h"
+#include "engine/app/remote.h"
+#include "engine/app/tell.h"
 #include "engine/app/terminal.h"
 #include "engine/artifact/source.h"
 #include "engine/artifact/text.h"
@@ -21,31 +21,6 @@ namespace fs = std::filesystem;
 using fingerprint::FileEvidence;
 using nlohmann::ordered_json;
 using screen::Change;
-
-int Report(const std::vector<Change>& changes, const Arguments& arguments, const char* format) {
-  bool errors = false, mismatches = false;
-  std::map<std::string, size_t> counts;
-  ordered_json entries = ordered_json::array();
-  for (const Change& change : changes) {
-    ++counts[change.outcome];
-    errors |= change.outcome == "error";
-    mismatches |= change.outcome == "mismatch";
-    entries.push_back(screen::ToJson(change));
-    if (!arguments.json && change.outcome != "complete" && change.outcome != "skipped") {
-      std::printf("%s  %s  %s\n", Paint(ColourOf(change.outcome), artifact::Cat(change.outcome)).c_str(),
-                  Printable(change.path).c_str(), Printable(change.detail).c_str());
-    }
-  }
-  if (arguments.json) {
-    std::printf("%s\n", screen::Dump({{"format", format}, {"files", entries}}, 2).c_str());
-  } else {
-    std::string summary;
-    for (const auto& [outcome, count] : counts)
-      summary += artifact::Cat(summary.empty() ? "" : ", ", count, " ", outcome);
-    std::printf("%zu files%s%s\n", changes.size(), summary.empty() ? "" : ": ", summary.c_str());
-  }
-  return mismatches ? 1 : errors ? 3 : 0;
-}
 
 Change Backfill(const Inputs& inputs, const screen::Subject& subject, const Arguments& arguments) {
   return screen::Backfill(subject, inputs.root, {arguments.only_eligible, arguments.overwrite});
@@ -110,12 +85,15 @@ int ForEach(const Arguments& arguments, bool bare, const char* format, Function 
     if (subject.bare == bare) changes.push_back(function(*inputs, subject, arguments));
     progress.Advance();
   }
-  return Report(changes, arguments, format);
+  return TellChanges(arguments, changes, format);
 }
 
 }  // namespace
 
-int BackfillHashes(const Arguments& arguments) { return ForEach(arguments, false, "driftseal-backfill/1", Backfill); }
+int BackfillHashes(const Arguments& arguments) {
+  if (!arguments.engine.empty()) return RemoteBackfill(arguments);
+  return ForEach(arguments, false, "driftseal-backfill/1", Backfill);
+}
 
 int Describe(const Arguments& arguments) { return ForEach(arguments, true, "driftseal-describe/1", DescribeOne); }
 

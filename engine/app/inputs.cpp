@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "engine/app/terminal.h"
-#include "engine/artifact/digest.h"
 #include "engine/artifact/text.h"
 
 namespace driftseal::app {
@@ -67,13 +66,23 @@ absl::StatusOr<std::vector<screen::Subject>> SubjectsOf(const std::vector<fs::pa
   absl::StatusOr<std::vector<screen::Subject>> found = screen::FindSubjects(Shown(folder), options);
   if (!found.ok()) return found.status();
   subjects.insert(subjects.end(), found->begin(), found->end());
-  std::sort(subjects.begin(), subjects.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
-  const auto same = [](const auto& a, const auto& b) { return a.path == b.path; };
-  subjects.erase(std::unique(subjects.begin(), subjects.end(), same), subjects.end());
+  Settle(subjects);
   return subjects;
 }
 
 }  // namespace
+
+void Settle(std::vector<screen::Subject>& subjects) {
+  std::sort(subjects.begin(), subjects.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
+  const auto same = [](const auto& a, const auto& b) { return a.path == b.path; };
+  subjects.erase(std::unique(subjects.begin(), subjects.end(), same), subjects.end());
+}
+
+absl::Status NothingFound(const std::string& root, const Arguments& arguments) {
+  return absl::NotFoundError(artifact::Cat(root, ": no meta file matches ", arguments.meta_glob,
+                                           " and no model file (safetensors, torch archive, XGBoost JSON or UBJ) is ",
+                                           "there"));
+}
 
 absl::StatusOr<Inputs> FindInputs(const Arguments& arguments) {
   std::vector<std::string> named = arguments.paths;
@@ -99,11 +108,7 @@ absl::StatusOr<Inputs> FindInputs(const Arguments& arguments) {
   if (!root.ok()) return root.status();
   absl::StatusOr<std::vector<screen::Subject>> subjects = SubjectsOf(paths, folder, arguments);
   if (!subjects.ok()) return subjects.status();
-  if (subjects->empty()) {
-    return absl::NotFoundError(
-        artifact::Cat(root->path(), ": no meta file matches ", arguments.meta_glob,
-                      " and no model file (safetensors, torch archive, XGBoost JSON or UBJ) is there"));
-  }
+  if (subjects->empty()) return NothingFound(root->path(), arguments);
   return Inputs{*std::move(root), *std::move(subjects)};
 }
 
@@ -167,18 +172,6 @@ std::string IsBackend(const std::string& name) {
   std::string text = "expected one of those that run here:";
   for (const std::string& known : names) text += " " + known;
   return text;
-}
-
-absl::StatusOr<std::string> DetectorDigest(const std::string& model_dir) {
-  std::string digests;
-  for (const char* name : {"detector_state.json", "detector.safetensors"}) {
-    absl::StatusOr<artifact::Source> source = artifact::Source::Open(artifact::Cat(model_dir, "/", name));
-    if (!source.ok()) return source.status();
-    absl::StatusOr<artifact::Digest> digest = artifact::Sha256(*source);
-    if (!digest.ok()) return digest.status();
-    digests += artifact::Cat(digest->Hex());
-  }
-  return artifact::Sha256(std::as_bytes(std::span(digests))).Hex();
 }
 
 int Fail(const absl::Status& status) {

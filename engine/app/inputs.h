@@ -24,6 +24,11 @@ struct Inputs {
 /// folder that holds them all as their root. NotFound when there is nothing to screen.
 absl::StatusOr<Inputs> FindInputs(const Arguments& arguments);
 
+/// That there is nothing to screen beneath `root`.
+absl::Status NothingFound(const std::string& root, const Arguments& arguments);
+/// Sorts subjects by path and leaves out what is there twice.
+void Settle(std::vector<screen::Subject>& subjects);
+
 /// The one meta file or model file of `paths`, beneath --root, or else beneath the current folder, or else its own.
 absl::StatusOr<Inputs> OneInput(const Arguments& arguments);
 
@@ -40,9 +45,6 @@ absl::Status ChooseBackendForModels(const Arguments& arguments, detector::Detect
 
 /// Empty where --backend takes `name`; otherwise what it takes.
 std::string IsBackend(const std::string& name);
-
-/// SHA-256 (hex) of the detector's two files: which detector a report was made with.
-absl::StatusOr<std::string> DetectorDigest(const std::string& model_dir);
 
 /// Prints the error and returns its exit code, always 3: usage errors are told before a command runs.
 int Fail(const absl::Status& status);

@@ -2,6 +2,7 @@
 #include <exception>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_format.h"
@@ -97,11 +98,39 @@ class Command {
         ->check(Between(1e-6, 0.5));
     return *this;
   }
+  /// A running engine may do the work. Call it last: what is the engine's own affair cannot be told to it.
+  Command& Engine(const std::vector<std::string>& not_with) {
+    constexpr const char* kGroup = "With an engine";
+    CLI::Option* engine = sub_->add_option("--engine", arguments_.engine,
+                                           "host:port of a running engine that does the work; paths are beneath its "
+                                           "artifact root")
+                              ->group(kGroup);
+    const auto text = [&](const std::string& name, std::string& value, const std::string& what) {
+      sub_->add_option(name, value, what)->needs(engine)->group(kGroup);
+    };
+    text("--token-file", arguments_.token_file, "File with the bearer token [the variable DRIFTSEAL_TOKEN]");
+    sub_->add_flag("--tls", arguments_.tls, "TLS, with the system's authorities")->needs(engine)->group(kGroup);
+    text("--tls-ca", arguments_.tls_ca, "TLS: PEM file of who signed the engine's certificate");
+    text("--tls-cert", arguments_.tls_cert, "Mutual TLS: PEM file of the certificate to show");
+    text("--tls-key", arguments_.tls_key, "Mutual TLS: PEM file of its key");
+    sub_->add_flag("--plaintext-token", arguments_.plaintext_token,
+                   "Send the token without TLS to another machine all the same")
+        ->needs(engine)
+        ->group(kGroup);
+    for (const std::string& name : not_with) engine->excludes(sub_->get_option(name));
+    return *this;
+  }
+  Command& Detector() {
+    sub_->add_option("--detector", arguments_.detector, "NAME or NAME@VERSION [the engine's default]")
+        ->needs(sub_->get_option("--engine"))
+        ->group("With an engine");
+    return *this;
+  }
   Command& Fleet() {
     Many().ModelDir().Backend("reference").Levels().OutputPath("The report [in --model-dir]");
     sub_->add_flag("--all", arguments_.show_all, "List every model, also those that pass");
     sub_->add_flag("--restart", arguments_.restart, "Do not go on with an interrupted run");
-    return *this;
+    return Engine({"--root", "--threads", "--backend", "--crossover-rows"}).Detector();
   }
   CLI::App* operator->() { return sub_; }
 
@@ -114,13 +143,18 @@ void AddFit(CLI::App& app, Arguments& a, int& code) {
   Command fit(app, a, code, "fit", "Learn what a family of models looks like, from models that are trusted", Fit);
   fit.Paths("Folders or files: meta files, or model files that have none").Many().ModelDir();
   fit->add_option("--name", a.name, "Name of the detector [driftseal]");
-  fit->add_option("--detector-version", a.version, "Version of the detector [1]")->check(CLI::PositiveNumber);
+  fit->add_option("--detector-version", a.version, "Version of the detector [1; of an engine the next one]")
+      ->check(CLI::PositiveNumber);
   fit->add_option("--seed", a.seed, "The same seed and models give the same detector, byte for byte [1]");
   fit->add_option("--calibration-share", a.calibration_share, "Share of each family that calibrates [0.5]")
       ->check(Between(0.05, 0.95));
   fit->add_option("--family-minimum", a.family_minimum, "Smaller families share the global detector [20]");
   fit->add_option("--alpha", a.alpha, "Level whose promise is shown [0.05]")->check(Between(1e-6, 0.5));
   fit->add_option("--delta", a.delta, "1 - confidence of the promise [0.05]")->check(Between(1e-6, 0.5));
+  fit.Engine({"--root", "--threads", "--model-dir"});
+  fit->add_flag("--activate", a.activate, "Make it the version that requests for its name come to")
+      ->needs("--engine")
+      ->group("With an engine");
 }
 
 int NotBuiltYet(const char* command) {
@@ -139,7 +173,9 @@ void AddCommands(CLI::App& app, Arguments& a, int& code) {
       .ModelDir()
       .Backend("reference; auto for rows")
       .Levels()
-      .OutputPath("Also write the result as JSON");
+      .OutputPath("Also write the result as JSON")
+      .Engine({"--root", "--model-dir", "--backend", "--crossover-rows"})
+      .Detector();
   Command(app, a, code, "score_all", "The same for every model of a folder, with a report", ScoreAll)
       .Paths("Folders or files")
       .Fleet();
@@ -149,21 +185,27 @@ void AddCommands(CLI::App& app, Arguments& a, int& code) {
       .ModelDir()
       .Backend("reference")
       .Levels()
-      .OutputPath("Also write the result as JSON");
+      .OutputPath("Also write the result as JSON")
+      .Engine({"--root", "--model-dir", "--backend", "--crossover-rows"})
+      .Detector();
   Command(app, a, code, "verify_all", "The same for every model of a folder, with a report", VerifyAll)
       .Paths("Folders or files")
       .Fleet();
   Command(app, a, code, "backfill_hashes", "Record the SHA-256 of files whose meta file lacks it", BackfillHashes)
       .Paths("Folders or meta files")
       .Many()
-      .Overwrite("Also replace digests that are there");
+      .Overwrite("Also replace digests that are there")
+      .Engine({"--root", "--threads"});
   Command(app, a, code, "describe", "Write meta files for model files that have none", Describe)
       .Paths("Folders or model files")
       .Many()
       .Overwrite("Replace meta files that are there");
   Command sanitize(app, a, code, "sanitize_predictions", "Drop the rows of a predictions CSV that stand out most",
                    SanitizePredictions);
-  sanitize.OnePath("The CSV").OutputPath("The cleaned CSV [NAME.sanitized.csv]").Overwrite("Replace the output");
+  sanitize.OnePath("The CSV")
+      .OutputPath("The cleaned CSV [NAME.sanitized.csv]")
+      .Overwrite("Replace the output")
+      .Engine({});
   sanitize->add_option("--contamination", a.contamination, "Share of the rows to drop [0.05]")
       ->check(Between(0.0, 0.5));
   Command(app, a, code, "selftest", "Check this installation, and fitting and scoring on the models of a folder",
