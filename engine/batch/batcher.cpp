@@ -104,8 +104,7 @@ std::unique_ptr<Round> Batcher::State::TakeRound(Clock::time_point now) {
     round = std::move(spare.back());
     spare.pop_back();
   }
-  counts.queue_seconds += queue.Take(options.batch_rows, now, round->taken, round->ended);
-  counts.expired_jobs += round->ended.size();
+  queue.Take(options.batch_rows, now, round->taken, round->ended, counts);
   return round;
 }
 
@@ -118,6 +117,7 @@ void Batcher::State::RunRound(std::unique_lock<std::mutex>& lock, std::unique_pt
   if (!round->taken.empty()) {
     ++counts.batches;
     counts.batch_rows += round->rows;
+    ++counts.batches_by_rows[ColumnOf(Counts::kRows, round->rows)];
     counts.compute_seconds += std::chrono::duration<double>(took).count();
     pace.Scored(round->cost, took);
   }

@@ -1,6 +1,7 @@
 #ifndef DRIFTSEAL_ENGINE_BATCH_BATCHER_H_
 #define DRIFTSEAL_ENGINE_BATCH_BATCHER_H_
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -74,10 +75,17 @@ struct Load {
 
 /// Counters since the start, for metrics.
 struct Counts {
+  /// Bounds of the histograms: the last column counts what lies beyond them.
+  static constexpr std::array<size_t, 13> kRows = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096};
+  static constexpr std::array<double, 11> kSeconds = {50e-6, 100e-6, 250e-6, 500e-6, 1e-3,  2.5e-3,
+                                                      5e-3,  10e-3,  25e-3,  50e-3,  100e-3};
   uint64_t accepted_jobs = 0, accepted_rows = 0, refused_jobs = 0, cancelled_jobs = 0, expired_jobs = 0;
   uint64_t batches = 0, batch_rows = 0;
-  double queue_seconds = 0, compute_seconds = 0;  ///< Sums: over rows, over batches.
-  size_t queued_rows = 0, queued_jobs = 0;        ///< Now.
+  double queue_seconds = 0, compute_seconds = 0;             ///< Sums: over rows, over batches.
+  size_t queued_rows = 0, queued_jobs = 0;                   ///< Now.
+  std::array<uint64_t, kRows.size() + 1> batches_by_rows{};  ///< At most kRows[i], and more than the bound before.
+  std::array<uint64_t, kSeconds.size() + 1>
+      jobs_by_wait{};  ///< The same of the time until a job's first row was taken.
 };
 
 /// Safe to use from any number of threads. Rows of a client are scored in the order of its jobs of one priority;

@@ -126,8 +126,8 @@ JobQueue::Ring* JobQueue::NextRing() {
   return next;
 }
 
-double JobQueue::Take(size_t most_cost, Clock::time_point now, std::vector<Taken>& taken, std::vector<Job*>& ended) {
-  double waited = 0;
+void JobQueue::Take(size_t most_cost, Clock::time_point now, std::vector<Taken>& taken, std::vector<Job*>& ended,
+                    Counts& counts) {
   size_t left = most_cost;
   for (Ring* ring = NextRing(); ring != nullptr; ring = NextRing()) {
     Flow& flow = *ring->head;
@@ -138,6 +138,7 @@ double JobQueue::Take(size_t most_cost, Clock::time_point now, std::vector<Taken
       Unlink(job);
       job->status_ = absl::DeadlineExceededError("the deadline was over before the rows were scored");
       ended.push_back(job);
+      ++counts.expired_jobs;
       continue;
     }
     if (left < job->cost_ && left < most_cost) break;
@@ -149,7 +150,9 @@ double JobQueue::Take(size_t most_cost, Clock::time_point now, std::vector<Taken
     } else {
       taken.push_back({job, {&job->item, job->taken_, rows}, job->cost_});
     }
-    waited += static_cast<double>(rows) * std::chrono::duration<double>(now - job->since_).count();
+    const double waited = std::chrono::duration<double>(now - job->since_).count();
+    counts.queue_seconds += static_cast<double>(rows) * waited;
+    if (job->taken_ == 0) ++counts.jobs_by_wait[ColumnOf(Counts::kSeconds, waited)];
     virtual_now_ = ring->virtual_time;
     ring->virtual_time += cost * kPace[flow.priority];
     flow.deficit -= static_cast<int64_t>(cost);
@@ -161,7 +164,6 @@ double JobQueue::Take(size_t most_cost, Clock::time_point now, std::vector<Taken
     if (rows == rest) Unlink(job);
     if (left == 0) break;
   }
-  return waited;
 }
 
 bool JobQueue::Finish(const Taken& taken, const absl::Status& status) {

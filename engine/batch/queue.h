@@ -1,6 +1,7 @@
 #ifndef DRIFTSEAL_ENGINE_BATCH_QUEUE_H_
 #define DRIFTSEAL_ENGINE_BATCH_QUEUE_H_
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -15,6 +16,12 @@
 namespace driftseal::batch {
 
 inline constexpr size_t kPriorities = 3;
+
+/// Column of a histogram with these upper bounds.
+template <class Bounds, class Value>
+size_t ColumnOf(const Bounds& bounds, const Value& value) {
+  return static_cast<size_t>(std::lower_bound(bounds.begin(), bounds.end(), value) - bounds.begin());
+}
 
 struct Client;
 
@@ -42,6 +49,7 @@ class JobQueue {
   size_t cost() const { return cost_; }
   size_t jobs() const { return jobs_; }
   bool empty() const { return jobs_ == 0; }
+  size_t clients() const { return clients_.size(); }  ///< With those that are remembered.
   size_t limit_rows() const { return limit_rows_; }
   size_t max_job_rows() const { return limit_rows_ / 2; }
   /// When the oldest of the jobs that wait came, or before; of use while there are any.
@@ -57,8 +65,9 @@ class JobQueue {
     size_t cost;  ///< Of a row.
   };
   /// Moves rows worth up to `most_cost` (one row at least) to `taken`; jobs whose deadline is over come to `ended`.
-  /// Returns the sum over those rows of the seconds that they waited.
-  double Take(size_t most_cost, Clock::time_point now, std::vector<Taken>& taken, std::vector<Job*>& ended);
+  /// Counts how long they waited.
+  void Take(size_t most_cost, Clock::time_point now, std::vector<Taken>& taken, std::vector<Job*>& ended,
+            Counts& counts);
   /// Rows that were taken have been scored, or failed with `status`. True: nothing of the job is left, it has ended.
   bool Finish(const Taken& taken, const absl::Status& status);
 
