@@ -120,6 +120,17 @@ absl::StatusOr<std::string> Root::Relative(std::string_view name) const {
   return *std::move(rest);
 }
 
+absl::StatusOr<std::string> Root::RelativeName(std::string_view name) const {
+  absl::StatusOr<std::string> relative = Relative(name);
+  if (!relative.ok()) return relative;
+  int depth = 0;
+  for (const std::string_view part : Components(*relative)) {
+    depth += part == ".." ? -1 : 1;
+    if (depth < 0) return LeadsOut(shown_, name);
+  }
+  return relative;
+}
+
 absl::StatusOr<UniqueFd> Root::Open(const std::string& relative, int flags, const std::string& shown) const {
   flags |= O_CLOEXEC;
   const int fd = has_openat2_ ? OpenBeneath(fd_, relative.c_str(), flags) : WalkBeneath(fd_, relative, flags);

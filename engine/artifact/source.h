@@ -82,6 +82,9 @@ class Root {
   absl::StatusOr<AtomicFile> CreateFile(std::string_view name, AtomicFile::Existing existing) const;
   /// CreateFile, Write, Commit.
   absl::Status WriteFile(std::string_view name, std::string_view bytes, AtomicFile::Existing existing) const;
+  /// `name` as it stands beneath the root, by its text alone: absolute names lose the root in front. InvalidArgument
+  /// (empty, NUL), PermissionDenied where it leads out by "..". That what it names does not is told when it is opened.
+  absl::StatusOr<std::string> RelativeName(std::string_view name) const;
   /// Where the folder `name` lies beneath the root once all links are resolved; "" for the root itself. What is found
   /// there later is to be opened by OpenFile again: names may change meanwhile.
   absl::StatusOr<std::string> ResolveFolder(std::string_view name) const;

@@ -35,13 +35,13 @@ class VerifyPool {
   ~VerifyPool();  ///< Jobs that wait are answered as Unavailable; those that run are waited for.
 
   /// ResourceExhausted (details: Overload, RetryInfo) where the queue or the client's share of it is full. A client may
-  /// have as many jobs waiting as there is room left (Choudhury and Hahne 1998), so that one that floods leaves room for
-  /// others.
+  /// have as many jobs waiting as there is room left (Choudhury and Hahne 1998), so that one that floods leaves room
+  /// for others.
   absl::StatusOr<Ticket> Submit(Job job);
   /// True: the job was waiting and will not run. False: it runs or ran.
   bool Cancel(Ticket ticket);
-  /// Calls `then` once, when a job leaves the queue, on a thread of the pool; at once where none waits. For callers that
-  /// wait where Submit refused them.
+  /// Calls `then` once, when a job leaves the queue, on the thread that takes it out; at once where none waits. For
+  /// callers that wait where Submit refused them.
   void WhenRoom(std::function<void()> then);
 
   struct Load {

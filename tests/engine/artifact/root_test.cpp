@@ -170,6 +170,19 @@ TEST_F(RootTest, WhatCannotBeWrittenIsNamed) {
   EXPECT_THAT(root_->WriteFile(std::string(250, 'n'), "x", kReplace), IsOk()) << "the name beside it is no longer";
 }
 
+TEST_F(RootTest, TellsNamesThatLeadOutByTheirText) {
+  const auto name = [&](std::string_view given) { return root_->RelativeName(given).value_or("refused"); };
+  EXPECT_EQ(name("sub/b"), "sub/b");
+  EXPECT_EQ(name("sub/../a"), "sub/../a");
+  EXPECT_EQ(name("not/there"), "not/there");
+  EXPECT_EQ(name(dir_ / "root/sub/b"), "sub/b");
+  for (const std::string& way : {std::string("../root/a"), std::string("sub/../../secret"), std::string("/etc/passwd"),
+                                 dir_ / "secret", std::string("..")}) {
+    EXPECT_THAT(root_->RelativeName(way), Fails(StatusCode::kPermissionDenied, "leads out of the root")) << way;
+  }
+  EXPECT_THAT(root_->RelativeName(""), Fails(StatusCode::kInvalidArgument, "empty"));
+}
+
 TEST_F(RootTest, ResolvesFolders) {
   fs::create_symlink("sub/deep", dir_ / "root/inside");
   fs::create_symlink("..", dir_ / "root/up");
