@@ -16,7 +16,7 @@ class PoolCall final : public grpc::ServerUnaryReactor {
   void Begin(const grpc::CallbackServerContext& context, std::function<absl::Status()> work) {
     if (!call_.ok()) return Finish(call_.End(call_.status()));
     absl::StatusOr<VerifyPool::Ticket> ticket =
-        engine_.verify_pool->Submit({call_.client(), batch::Priority::kNormal, DeadlineOf(context),
+        engine_.verify_pool->Submit({call_.client(), batch::Priority::kNormal, PoolDeadline(context),
                                      [this, work = std::move(work)](const absl::Status& status) {
                                        Finish(call_.End(status.ok() ? work() : status));
                                      }});

@@ -19,7 +19,7 @@ template <typename Response>
 class PoolWriter : public grpc::ServerWriteReactor<Response> {
  public:
   PoolWriter(Engine& engine, const Method& method, grpc::CallbackServerContext* context)
-      : engine_(engine), call_(*engine.gate, method, context), deadline_(DeadlineOf(*context)) {}
+      : engine_(engine), call_(*engine.gate, method, context), deadline_(PoolDeadline(*context)) {}
 
   /// Once, from the handler.
   void Begin() {

@@ -72,7 +72,7 @@ batch::Priority ToPriority(v1::Priority priority) {
   }
 }
 
-VerifyPool::Clock::time_point DeadlineOf(const grpc::CallbackServerContext& context) {
+VerifyPool::Clock::time_point PoolDeadline(const grpc::CallbackServerContext& context) {
   const auto deadline = context.deadline();
   if (deadline == std::chrono::system_clock::time_point::max()) return VerifyPool::Clock::time_point::max();
   const auto left = deadline - std::chrono::system_clock::now();

@@ -23,7 +23,7 @@ absl::StatusOr<std::string> CheckPath(const Engine& engine, const char* field, c
 
 batch::Priority ToPriority(v1::Priority priority);
 /// On the pool's clock.
-VerifyPool::Clock::time_point DeadlineOf(const grpc::CallbackServerContext& context);
+VerifyPool::Clock::time_point PoolDeadline(const grpc::CallbackServerContext& context);
 
 /// One artifact to verify, with what verifies it. The detector stays the one that it was when this was made.
 class Verification {

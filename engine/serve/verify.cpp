@@ -30,7 +30,7 @@ class VerifyCall final : public grpc::ServerWriteReactor<v1::VerifyEvent> {
     events_.push_back(std::move(queued));
     writing_ = true;  // What the worker tells goes behind it.
     absl::StatusOr<VerifyPool::Ticket> ticket =
-        engine_.verify_pool->Submit({call_.client(), ToPriority(request_.priority()), DeadlineOf(context),
+        engine_.verify_pool->Submit({call_.client(), ToPriority(request_.priority()), PoolDeadline(context),
                                      [this](const absl::Status& status) { End(status.ok() ? Verify() : status); }});
     if (!ticket.ok()) return Finish(call_.End(ticket.status()));
     ticket_ = *ticket;

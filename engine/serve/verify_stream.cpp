@@ -31,7 +31,7 @@ absl::Status Gone() { return absl::CancelledError("the caller went away"); }
 }  // namespace
 
 VerifyStreamCall::VerifyStreamCall(Engine& engine, const Method& method, grpc::CallbackServerContext* context)
-    : engine_(engine), call_(*engine.gate, method, context), deadline_(DeadlineOf(*context)) {}
+    : engine_(engine), call_(*engine.gate, method, context), deadline_(PoolDeadline(*context)) {}
 
 void VerifyStreamCall::Begin() {
   if (!call_.ok()) {
