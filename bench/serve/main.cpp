@@ -82,6 +82,7 @@ std::function<Outcome()> Parse(CLI::App* app, Options* o) {
       command("reload", "load Score while versions take turns", [o] { return bench::RunReload(o->reload); });
   AddUnary(reload, &o->reload.unary);
   reload->add_option("--activate", o->reload.detectors)->required();
+  reload->add_option("--load", o->reload.load_folder);
   reload->add_option("--times", o->reload.times);
   reload->add_option("--pause", o->reload.pause_seconds);
   CLI::App* stream = command("stream", "load ScoreStream", [o] { return bench::RunScoreStream(o->stream); });

@@ -45,11 +45,24 @@ bool Same(const std::vector<double>& wanted, const v1::ScoreResponse& response) 
   return true;
 }
 
+absl::Status LoadOther(const std::shared_ptr<grpc::Channel>& channel, const std::string& folder) {
+  v1::LoadDetectorRequest request;
+  request.set_folder(folder);
+  v1::Detector answer;
+  grpc::ClientContext context;
+  const grpc::Status status = v1::Detectors::NewStub(channel)->Load(&context, request, &answer);
+  if (status.ok() || status.error_code() == grpc::StatusCode::ALREADY_EXISTS) return absl::OkStatus();
+  return absl::UnavailableError(folder + ": " + status.error_message());
+}
+
 }  // namespace
 
 absl::StatusOr<nlohmann::json> RunReload(const ReloadLoad& load) {
   const auto channels = Connect(load.unary.target);
   if (!channels.ok()) return channels.status();
+  if (!load.load_folder.empty()) {
+    if (const absl::Status status = LoadOther(channels->front(), load.load_folder); !status.ok()) return status;
+  }
   const auto expected = Ask(channels->front(), load);
   if (!expected.ok()) return expected.status();
   std::map<std::string, std::atomic<size_t>> answers;

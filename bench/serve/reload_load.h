@@ -13,6 +13,7 @@ namespace driftseal::bench {
 
 struct ReloadLoad {
   UnaryLoad unary;                     ///< Closed loop; `seconds` and `right` are set here.
+  std::string load_folder;             ///< Beneath the artifact root: a detector that is loaded first; empty: none.
   std::vector<std::string> detectors;  ///< "name@version": activated in turn.
   size_t times = 100;
   double pause_seconds = 0.02;  ///< Between two.
