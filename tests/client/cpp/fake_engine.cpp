@@ -41,6 +41,10 @@ class FakeEngine::ScoringService final : public v1::Scoring::Service {
 class FakeEngine::DetectorsService final : public v1::Detectors::Service {
  public:
   explicit DetectorsService(FakeEngine* engine) : engine_(engine) {}
+  grpc::Status Get(grpc::ServerContext* context, const v1::GetDetectorRequest* request,
+                   v1::Detector* response) override {
+    return engine_->get ? engine_->get(*context, *request, *response) : NotSet();
+  }
   grpc::Status Fit(grpc::ServerContext* context, const v1::FitRequest* request, v1::Operation* response) override {
     return engine_->fit ? engine_->fit(*context, *request, *response) : NotSet();
   }

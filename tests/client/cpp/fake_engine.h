@@ -46,6 +46,7 @@ class FakeEngine {
   Down<v1::VerifyRequest, v1::VerifyEvent> verify;
   Both<v1::VerifyStreamRequest, v1::VerifyStreamResponse> verify_stream;
   Down<v1::ListArtifactsRequest, v1::Artifact> list_artifacts;
+  Unary<v1::GetDetectorRequest, v1::Detector> get;
   Unary<v1::FitRequest, v1::Operation> fit;
   Down<v1::WatchOperationRequest, v1::Operation> watch;
 
