@@ -62,16 +62,19 @@ void Serve(FakeEngine& engine) {
 TEST(PackageTest, AProgramBuildsAgainstTheInstalledLibraryAndRuns) {
   const TempFolder folder;
   const std::string prefix = (folder / "prefix").string();
-  RunOrFail({DRIFTSEAL_CMAKE, "--install", DRIFTSEAL_BINARY_DIR, "--component", "sdk", "--prefix", prefix}, folder.string());
+  RunOrFail({DRIFTSEAL_CMAKE, "--install", DRIFTSEAL_BINARY_DIR, "--component", "sdk", "--prefix", prefix},
+            folder.string());
   std::filesystem::copy(kSource + "/tests/client/cpp/consumer", folder / "consumer");
   // Nothing of the source tree or of the build may be needed: the program is built elsewhere, and in C++17.
-  RunOrFail({DRIFTSEAL_CMAKE, "-S", "consumer", "-B", "build", "-DCMAKE_PREFIX_PATH=" + prefix, "-DCMAKE_CXX_STANDARD=17",
-             "-DCMAKE_CXX_EXTENSIONS=OFF", "-DCMAKE_CXX_FLAGS=" DRIFTSEAL_SANITIZE_FLAGS " -Wall -Wextra -Werror"},
-            folder.string());
+  RunOrFail(
+      {DRIFTSEAL_CMAKE, "-S", "consumer", "-B", "build", "-DCMAKE_PREFIX_PATH=" + prefix, "-DCMAKE_CXX_STANDARD=17",
+       "-DCMAKE_CXX_EXTENSIONS=OFF", "-DCMAKE_CXX_FLAGS=" DRIFTSEAL_SANITIZE_FLAGS " -Wall -Wextra -Werror"},
+      folder.string());
   RunOrFail({DRIFTSEAL_CMAKE, "--build", "build"}, folder.string());
   FakeEngine engine;
   Serve(engine);
-  const ProcessResult result = RunOrFail({(folder / "build/consumer").string(), engine.address(), "zoo"}, folder.string());
+  const ProcessResult result =
+      RunOrFail({(folder / "build/consumer").string(), engine.address(), "zoo"}, folder.string());
   EXPECT_THAT(result.out,
               AllOf(HasSubstr("driftseal@3: 3 rows\n"), HasSubstr("review zoo/599\n"), Not(HasSubstr("error"))));
   EXPECT_EQ(std::count(result.out.begin(), result.out.end(), '\n'), 601);
