@@ -1,7 +1,8 @@
 # Everything a newcomer needs: `make demo` and `make test`. Both install what they lack, build and run.
-.PHONY: help setup build demo test fuzz bench gpu-check sanitize format lint clean
+.PHONY: help setup build demo examples test fuzz bench gpu-check sanitize format lint clean
 help:
 	@echo 'make demo      train a fleet of real models, poison some, screen them all, show how well that went'
+	@echo 'make examples  the Python SDK on an MLflow registry and a Hugging Face cache (installs MLflow)'
 	@echo 'make test      run the tests'
 	@echo 'make bench     the scoring kernels against their peers, score_all against a Python program (BENCH_QUICK=1)'
 	@echo 'make gpu-check  on a machine with an NVIDIA GPU: the CUDA kernels checked and timed (nvcc and CMake alone)'
@@ -15,6 +16,9 @@ build: setup
 demo: setup
 	@scripts/build release driftseal driftseal-replay driftseal-fleet
 	@scripts/demo
+examples: setup
+	@scripts/build release driftseal driftseal-replay
+	@scripts/examples
 test: build
 	@scripts/test
 bench: build

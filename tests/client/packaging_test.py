@@ -20,7 +20,8 @@ import driftseal
 from driftseal import aio, meta
 from driftseal._proto import scoring_pb2
 assert "grpc" in sys.modules and driftseal.__file__.startswith(sys.argv[1]), driftseal.__file__
-assert scoring_pb2.ScoreRequest.FromString(scoring_pb2.ScoreRequest(detector="a@1").SerializeToString()).detector == "a@1"
+request = scoring_pb2.ScoreRequest(detector="a@1")
+assert scoring_pb2.ScoreRequest.FromString(request.SerializeToString()).detector == "a@1"
 with driftseal.Client("127.0.0.1:1", retry=driftseal.RetryPolicy(attempts=1), timeout=20) as client:
     try:
         client.health()
