@@ -108,11 +108,4 @@ void AddServe(CLI::App& app, int& code) {
   flags->sub->callback([flags, &code] { code = Serve(*flags); });
 }
 
-int RunEngine(const serve::Options&) {
-  std::fputs("driftseal: serve is not built yet\n", stderr);
-  return kUsage;
-}
-int CheckEngine(const serve::Options& options) { return RunEngine(options); }
-void AddToken(CLI::App&, int&) {}
-
 }  // namespace driftseal::app
