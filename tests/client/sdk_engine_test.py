@@ -99,7 +99,7 @@ class Overload(WithFolder):
         super().setUp()
         running_engine.make_row_detector(self.folder / "detector")
         self.address = self.engine("--queue-rows", 64, "--batch-rows", 32, "--score-threads", 1).address
-        self.rows = np.random.default_rng(1).normal(size=(48, 3))
+        self.rows = np.random.default_rng(1).normal(size=(32, 3))  # half the queue: more are never taken at once
 
     def flood(self, policy, calls=40, threads=16):
         answers = []
