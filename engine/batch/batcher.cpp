@@ -81,7 +81,7 @@ struct Batcher::State {
 };
 
 bool Batcher::State::ShouldGather(Clock::time_point now) const {
-  return pace.dense() && !draining && queue.cost() < Pace::kWorthwhile && now < queue.since() + options.batch_wait;
+  return pace.gathers() && !draining && queue.cost() < Pace::kWorthwhile && now < queue.since() + options.batch_wait;
 }
 
 void Batcher::State::Gather(std::unique_lock<std::mutex>& lock) {
@@ -93,6 +93,7 @@ void Batcher::State::Gather(std::unique_lock<std::mutex>& lock) {
   leave.WaitUntil(end);
   lock.lock();
   gathering = false;
+  pace.Gathered(queue.jobs());
 }
 
 std::unique_ptr<Round> Batcher::State::TakeRound(Clock::time_point now) {

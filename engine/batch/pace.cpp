@@ -8,6 +8,8 @@ namespace {
 
 constexpr double kLongGap = 1e-3;  ///< A pause is a pause, however long.
 constexpr double kNewGap = 1.0 / 32, kNewAlone = 1.0 / 16, kFade = 0.95;
+constexpr double kNewGathered = 1.0 / 4, kWorthGathering = 2;
+constexpr size_t kPause = 64;
 
 double Seconds(Clock::duration time) { return std::chrono::duration<double>(time).count(); }
 
@@ -16,6 +18,15 @@ double Seconds(Clock::duration time) { return std::chrono::duration<double>(time
 void Pace::Came(Clock::time_point now) {
   gap_ += (std::min(Seconds(now - last_), kLongGap) - gap_) * kNewGap;
   last_ = now;
+  if (pause_ > 0) --pause_;
+}
+
+void Pace::Gathered(size_t jobs) {
+  gathered_ += (static_cast<double>(jobs) - gathered_) * kNewGathered;
+  if (gathered_ >= kWorthGathering) return;
+  // Two calls of threads for one or two jobs: two tries are enough to see that again.
+  pause_ = kPause;
+  gathered_ = kHope;
 }
 
 void Pace::Scored(size_t cost, Clock::duration took) {

@@ -20,17 +20,26 @@ class Pace {
   void Came(Clock::time_point now);
   void Scored(size_t cost, Clock::duration took);
 
-  /// Whether batches of one job each would keep the device busy for more than a quarter of the time.
-  bool dense() const { return gap_ < 4 * alone_; }
+  /// After waiting for more jobs there were so many.
+  void Gathered(size_t jobs);
+
+  /// Whether to wait for more jobs: batches of one job each would keep the device busy for more than a quarter of the
+  /// time, and waiting did bring others of late. (It brings none where one caller waits for each answer before it asks
+  /// again.)
+  bool gathers() const { return gap_ < 4 * alone_ && pause_ == 0; }
   /// Cost scored in this time; SIZE_MAX before anything was measured.
   size_t CostIn(Clock::duration time) const;
   std::chrono::microseconds TimeFor(size_t cost) const;
 
  private:
+  static constexpr double kHope = 2.5;
+
   const size_t full_;
   Clock::time_point last_{};
   double gap_ = 1e-3;              ///< Seconds between two jobs.
   double alone_ = 5e-6;            ///< Seconds that a batch of next to nothing takes.
+  double gathered_ = kHope;        ///< Jobs after a wait.
+  size_t pause_ = 0;               ///< Jobs until waiting is tried again.
   double cost_ = 0, seconds_ = 0;  ///< Sums over full batches, older ones fading.
 };
 

@@ -66,8 +66,10 @@ RowMarks ScaleInto(const Scaler& scaler, const In* row, Out* out) {
     const Column& column = scaler.columns[c];
     const double value = row[column.feature];
     const double z = (value - column.centre) / column.scale;
-    const bool missing = std::isnan(value);
-    const double clipped = missing ? 0 : std::clamp(z, -bound, bound);
+    const bool missing = value != value;
+    const double above = z < -bound ? -bound : z;
+    const double within = above > bound ? bound : above;
+    const double clipped = missing ? 0 : within;
     out[c] = narrows ? kernels::ensemble::Narrow(clipped) : static_cast<Out>(clipped);
     marks.imputed += missing;
   }

@@ -259,7 +259,7 @@ TEST(Pace, RatesComeFromFullBatches) {
   EXPECT_NEAR(static_cast<double>(pace.CostIn(1s)), 0.25e6, 1e3);
 }
 
-TEST(Pace, IsDenseWhereJobsComeFasterThanOneByOneIsCheap) {
+TEST(Pace, GathersWhereJobsComeFasterThanOneByOneIsCheap) {
   Pace pace(100);
   auto now = Clock::time_point(5s);
   for (int i = 0; i < 100; ++i) pace.Scored(1, 10us);
@@ -267,11 +267,38 @@ TEST(Pace, IsDenseWhereJobsComeFasterThanOneByOneIsCheap) {
     for (int i = 0; i < jobs; ++i) pace.Came(now += gap);
   };
   come(300, 100us);
-  EXPECT_FALSE(pace.dense());
+  EXPECT_FALSE(pace.gathers());
   come(300, 15us);
-  EXPECT_TRUE(pace.dense());
+  EXPECT_TRUE(pace.gathers());
   come(3, 10'000us);
-  EXPECT_FALSE(pace.dense());
+  EXPECT_FALSE(pace.gathers());
+}
+
+TEST(Pace, DoesNotGatherWhereItBringsNobody) {
+  Pace pace(100);
+  auto now = Clock::time_point(5s);
+  for (int i = 0; i < 100; ++i) pace.Scored(1, 10us);
+  const auto come = [&](int jobs) {
+    for (int i = 0; i < jobs; ++i) pace.Came(now += 15us);
+  };
+  come(300);
+  for (int i = 0; i < 50; ++i) pace.Gathered(8);
+  EXPECT_TRUE(pace.gathers());
+  int tries = 0;
+  while (pace.gathers() && tries < 100) pace.Gathered(1), ++tries;
+  EXPECT_LT(tries, 10);
+  // It is tried again, and given up sooner.
+  come(63);
+  EXPECT_FALSE(pace.gathers());
+  come(1);
+  EXPECT_TRUE(pace.gathers());
+  pace.Gathered(1);
+  EXPECT_TRUE(pace.gathers());
+  pace.Gathered(1);
+  EXPECT_FALSE(pace.gathers());
+  come(64);
+  for (int i = 0; i < 50; ++i) pace.Gathered(3);
+  EXPECT_TRUE(pace.gathers());
 }
 
 }  // namespace
