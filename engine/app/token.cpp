@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
@@ -13,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/time/time.h"
 #include "engine/app/inputs.h"
@@ -75,7 +77,18 @@ absl::StatusOr<std::string> NewToken() {
   return text;
 }
 
+// A name that is no word would be read as more than one.
+absl::Status CheckClient(const std::string& client) {
+  const bool good = !client.empty() && client.size() <= 64 && std::all_of(client.begin(), client.end(), [](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_' || c == '.';
+  });
+  if (good) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      artifact::Cat("client: expected at most 64 letters, digits, '-', '_' and '.', found ", artifact::Quoted(client)));
+}
+
 absl::Status MakeToken(const TokenFlags& flags) {
+  if (const absl::Status client = CheckClient(flags.client); !client.ok()) return client;
   const absl::StatusOr<std::optional<Time>> expires = ExpiryOf(flags.expires);
   if (!expires.ok()) return expires.status();
   // A file that the engine would refuse is not added to.
