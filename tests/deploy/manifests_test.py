@@ -127,7 +127,7 @@ class Metrics(TestCase):
         export(str(self.folder / "detector"), isolation_forest=forest, feature_names=["a", "b"],
                calibration_rows=rows[100:])
         with Engine(self.folder) as one, one.channel() as channel:
-            body = '{"family": "*", "rows": {"cols": 2, "values": [0.1, 0.2]}}'
+            body = '{"family": "rows", "rows": {"cols": 2, "values": [0.1, 0.2]}}'
             self.assertEqual(one.curl("/v1/score", "--json", body)[0], 200)
             (self.folder / "models/a.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
             list(verify(channel, "a.safetensors"))

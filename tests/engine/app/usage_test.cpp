@@ -11,19 +11,13 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-const std::vector<std::string> kCommands = {"fit",
-                                            "score",
-                                            "score_all",
-                                            "verify",
-                                            "verify_all",
-                                            "backfill_hashes",
-                                            "describe",
-                                            "sanitize_predictions",
-                                            "schema",
-                                            "serve",
-                                            "materialize_canary",
-                                            "selftest",
-                                            "materialize_canary_all"};
+const std::vector<std::string> kCommands = {"fit",        "score",
+                                            "score_all",  "verify",
+                                            "verify_all", "backfill_hashes",
+                                            "describe",   "sanitize_predictions",
+                                            "schema",     "serve",
+                                            "token",      "materialize_canary",
+                                            "selftest",   "materialize_canary_all"};
 
 TEST(Usage, HelpNamesEveryCommandAndTheExitCodes) {
   const ProcessResult help = Driftseal({"--help"});
@@ -72,6 +66,11 @@ TEST(Usage, MistakesEndWithTwoAndSayWhatIsWrong) {
       {{"verify_all", "--backend", "abacus"}, "reference simd"},
       {{"score", "a.csv", "--crossover-rows", "many"}, "--crossover-rows"},
       {{"fit", "--seed", "x"}, "--seed"},
+      {{"serve", "--no-such-setting", "1"}, "--no-such-setting"},
+      {{"serve", "--batch-rows", "0"}, "--batch-rows: expected a whole number of rows"},
+      {{"serve", "--port", "http"}, "--host, --port: expected host:port"},
+      {{"token", "a", "--scope", "score"}, "--tokens-file"},
+      {{"token", "a", "--scope", "root", "--tokens-file", "/nowhere/tokens"}, "root"},
       {{"fit", "--calibration-share", "1"}, "--calibration-share"},
       {{"fit", "--detector-version", "0"}, "--detector-version"},
       {{"sanitize_predictions", "a.csv", "--contamination", "0.7"}, "--contamination"},
@@ -87,7 +86,7 @@ TEST(Usage, MistakesEndWithTwoAndSayWhatIsWrong) {
 
 TEST(Usage, WhatIsNotBuiltYetSaysSo) {
   for (const std::string command :
-       {"serve", "materialize_canary", "materialize_canary_all", "materialize-canary", "materialize-canary-all"}) {
+       {"materialize_canary", "materialize_canary_all", "materialize-canary", "materialize-canary-all"}) {
     for (const std::vector<std::string>& arguments :
          {std::vector<std::string>{command},
           std::vector<std::string>{command, "a.meta.json", "--overwrite", "--host", "0.0.0.0", "--port", "8000"}}) {
