@@ -42,11 +42,17 @@ void GiveBack(std::vector<T>& values) {
   if (values.size() > kKeptValues) std::vector<T>().swap(values);
 }
 
+/// "" is the only family there is.
+absl::StatusOr<Choice> ChooseForRows(const DetectorState& state, const std::string& family) {
+  const bool only = state.families.size() == 1 && state.small.empty() && !state.global;
+  return Choose(state, family.empty() && only ? state.families.front().key : family);
+}
+
 }  // namespace
 
 std::vector<std::string> MembersOf(const Detector& detector, const std::string& family) {
   std::vector<std::string> names;
-  const absl::StatusOr<Choice> choice = Choose(StateOf(detector), family);
+  const absl::StatusOr<Choice> choice = ChooseForRows(StateOf(detector), family);
   for (size_t m = 0; choice.ok() && m < kMembers; ++m) {
     if (choice->detector->members.Has(m)) names.emplace_back(kMemberNames[m]);
   }
@@ -67,7 +73,7 @@ absl::Status CheckRows(const Detector& detector, kernels::RowsView<float> rows) 
 }
 
 absl::Status Prepare(BatchItem& item) {
-  const absl::StatusOr<Choice> choice = Choose(StateOf(*item.detector), item.family);
+  const absl::StatusOr<Choice> choice = ChooseForRows(StateOf(*item.detector), item.family);
   if (!choice.ok()) return choice.status();
   item.chosen = choice->detector;
   item.basis = choice->basis;

@@ -33,7 +33,8 @@ struct BatchScores {
   std::vector<std::string> remarks;
 };
 
-/// Rows of one family (or ""), for one detector.
+/// Rows of one family, for one detector. "" is the only family there is, otherwise none that was seen when the detector
+/// was fitted.
 struct BatchItem {
   const Detector* detector = nullptr;
   std::string family;

@@ -132,8 +132,12 @@ TEST_F(BatcherTest, WhatIsOverdueIsNotScored) {
   EXPECT_EQ(late.times, 0);
   Occupy();
   TestJob& job = Job(5, "overdue");
-  job.deadline = Clock::now() + 20ms;
-  ASSERT_TRUE(Submit(job).ok());
+  absl::Status status;
+  do {  // On a busy machine it may be over at once.
+    job.deadline = Clock::now() + 20ms;
+    status = Submit(job);
+  } while (absl::IsDeadlineExceeded(status));
+  ASSERT_TRUE(status.ok());
   std::this_thread::sleep_until(job.deadline);
   ASSERT_TRUE(Submit(Job(1, "next")).ok());
   gate_->Open();

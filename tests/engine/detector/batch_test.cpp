@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "engine/detector/kernel_backend.h"
 #include "fleet.h"
@@ -175,6 +176,31 @@ TEST(Batch, BackendsOfBulkAloneLeaveModelsInDouble) {
   const std::vector<double> row(values.begin() + kCols, values.begin() + 2 * kCols);
   EXPECT_EQ(detector.ScoreRow(row, "a")->combined, plain.ScoreRow(row, "a")->combined);
   EXPECT_NE(detector.ScoreRow(row, "a")->combined, bulk.scores.combined[1]);
+}
+
+TEST(Batch, NoFamilyIsTheOnlyOneThereIs) {
+  // As an import makes them: one family and no detector over all of them.
+  TemporaryFolder folder;
+  ASSERT_TRUE(FitOne(1).Save(folder.path()).ok());
+  const std::string file = folder / "detector_state.json";
+  auto state = nlohmann::json::parse(ReadAll(file));
+  state["global"] = nullptr;
+  state["small_families"] = nlohmann::json::array();
+  state["families"].erase(1);
+  WriteAll(file, state.dump());
+  const auto detector = Detector::Load(folder.path());
+  ASSERT_TRUE(detector.ok()) << detector.status();
+  const auto values = SomeRows(4, 1);
+  BatchItem named = ItemOf(*detector, "a", values), unnamed = ItemOf(*detector, "", values),
+            unknown = ItemOf(*detector, "unknown", values);
+  BatchItem* items[] = {&named, &unnamed};
+  ASSERT_TRUE(ScoreBatch(items).ok());
+  for (size_t r = 0; r < 4; ++r) {
+    EXPECT_TRUE(Same(named.scores.combined[r], unnamed.scores.combined[r]));
+    EXPECT_TRUE(Same(named.scores.p_value[r], unnamed.scores.p_value[r]));
+  }
+  EXPECT_THAT(MembersOf(*detector, ""), testing::ElementsAre("forest", "svm", "mahalanobis", "knn"));
+  EXPECT_EQ(Prepare(unknown).code(), absl::StatusCode::kNotFound);
 }
 
 TEST(Batch, ChecksNameRowAndColumn) {
