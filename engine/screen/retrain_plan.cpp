@@ -15,6 +15,12 @@ using artifact::Cat;
 
 constexpr size_t kQuarantineModels = 99;  // Calibration models for p <= 0.01 (docs/verdict.md).
 
+// Not every signal has evidence.
+template <class Value>
+Value Evidence(const Signal& signal, const char* name, Value otherwise) {
+  return signal.evidence.is_object() ? signal.evidence.value(name, std::move(otherwise)) : otherwise;
+}
+
 // The model's signals of some kinds, and what they have in common.
 class Found {
  public:
@@ -37,8 +43,8 @@ class Found {
   std::string files() const {
     std::string text;
     for (const Signal* signal : signals_) {
-      text += Cat(text.empty() ? "" : ", ", signal->evidence.value("role", "file"), " ",
-                  signal->evidence.value("path", "?"));
+      text += Cat(text.empty() ? "" : ", ", Evidence(*signal, "role", std::string("file")), " ",
+                  Evidence(*signal, "path", std::string("?")));
     }
     return text;
   }
@@ -56,7 +62,7 @@ std::string CommandOn(std::string_view command, const std::string& path, std::st
 bool ModelFileIsDoubtful(const Result& result) {
   const Found doubts(result, {"digest-mismatch", "malformed-file", "changed-while-read", "refused-file"});
   return std::any_of(doubts.all().begin(), doubts.all().end(),
-                     [](const Signal* signal) { return signal->evidence.value("role", "") == "model"; });
+                     [](const Signal* signal) { return Evidence(*signal, "role", std::string("")) == "model"; });
 }
 
 void PlanService(const Result& result, std::vector<Step>& steps) {
@@ -127,7 +133,7 @@ std::string PredictionsPath(const Result& result, const artifact::Root& root) {
 void PlanPredictions(const Result& result, const artifact::Root& root, std::vector<Step>& steps) {
   const Found scan(result, {"prediction-scan"});
   if (!scan) return;
-  const double share = scan.first().evidence.value("anomalous_share", 0.0);
+  const double share = Evidence(scan.first(), "anomalous_share", 0.0);
   if (share <= 0) return;
   // Rounded up, so that the rows that were counted are among those that are dropped.
   const double drop = std::min(0.5, std::ceil(share * 1000) / 1000);
@@ -142,9 +148,8 @@ void PlanPredictions(const Result& result, const artifact::Root& root, std::vect
 
 std::string DriversOf(const Signal& signal) {
   std::string names;
-  const auto drivers = signal.evidence.find("drivers");
-  if (drivers == signal.evidence.end()) return names;
-  for (const auto& driver : *drivers) names += Cat(names.empty() ? "" : ", ", driver.value("feature", "?"));
+  for (const auto& driver : Evidence(signal, "drivers", nlohmann::ordered_json::array()))
+    names += Cat(names.empty() ? "" : ", ", driver.value("feature", "?"));
   return names;
 }
 
@@ -173,7 +178,7 @@ bool PlanScore(const Result& result, std::vector<Step>& steps) {
   } else {
     text = Cat(
         "Train again if the audit finds something. Clean models are flagged at this level as often as it says (alpha ",
-        signal.evidence.value("alpha", 0.05), "), so the score alone is no reason.");
+        Evidence(signal, "alpha", 0.05), "), so the score alone is no reason.");
   }
   steps.push_back({"retrain", std::move(text), score.kinds(), ""});
   return retrain;
@@ -182,7 +187,7 @@ bool PlanScore(const Result& result, std::vector<Step>& steps) {
 void PlanDetector(const Result& result, std::vector<Step>& steps) {
   std::vector<std::string> because;
   if (const Found few(result, {"uncalibrated", "unseen-family"}); few) {
-    const size_t have = few.first().evidence.value("calibrated_on", size_t{0});
+    const size_t have = Evidence(few.first(), "calibrated_on", size_t{0});
     const bool unseen = few.first().kind == "unseen-family";
     steps.push_back(
         {"collect-more-models",
