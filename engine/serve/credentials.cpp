@@ -1,8 +1,11 @@
 #include "engine/serve/credentials.h"
 
+#include <openssl/crypto.h>
 #include <strings.h>
 
+#include <algorithm>
 #include <chrono>
+#include <random>
 #include <utility>
 
 #include "driftseal/v1/options.pb.h"
@@ -20,16 +23,20 @@ constexpr size_t kTokenLimit = 4096;
 
 std::string_view View(grpc::string_ref text) { return {text.data(), text.size()}; }
 
-// In gRPC's own words: of the in-process channel, which nobody outside this process can use.
-bool IsInProcess(std::string_view peer) { return peer.starts_with("inproc"); }
-
 std::string_view MetadataOf(const grpc::CallbackServerContext& context, const char* name) {
   const auto found = context.client_metadata().find(name);
   return found == context.client_metadata().end() ? std::string_view() : View(found->second);
 }
 
+// Whether the call came over the channel of this process: nobody else knows the key.
+bool IsInProcess(const grpc::CallbackServerContext& context) {
+  const std::string_view key = MetadataOf(context, kInProcessKey);
+  const std::string& expected = InProcessKey();
+  return key.size() == expected.size() && CRYPTO_memcmp(key.data(), expected.data(), key.size()) == 0;
+}
+
 std::string CommonNameOf(const grpc::CallbackServerContext& context) {
-  if (IsInProcess(context.peer())) return std::string(MetadataOf(context, kForwardedCertificate));
+  if (IsInProcess(context)) return std::string(MetadataOf(context, kForwardedCertificate));
   const auto auth = context.auth_context();
   if (auth == nullptr || !auth->IsPeerAuthenticated()) return "";
   const auto names = auth->FindPropertyValues(GRPC_X509_CN_PROPERTY_NAME);
@@ -46,11 +53,21 @@ absl::StatusOr<std::string_view> TokenOf(std::string_view authorization) {
 
 }  // namespace
 
+const std::string& InProcessKey() {
+  static const std::string key = [] {
+    std::random_device random;
+    std::string text;
+    constexpr int kWords = 8;
+    for (int i = 0; i < kWords; ++i) text += Cat(absl::Hex(random(), absl::kZeroPad8));
+    return text;
+  }();
+  return key;
+}
+
 std::string PeerOf(const grpc::CallbackServerContext& context) {
-  std::string peer = context.peer();
-  if (!IsInProcess(peer)) return peer;
+  if (!IsInProcess(context)) return context.peer();
   const std::string_view forwarded = MetadataOf(context, kForwardedPeer);
-  return forwarded.empty() ? peer : std::string(forwarded);
+  return std::string(forwarded.empty() ? "inproc" : forwarded);
 }
 
 absl::Status Credentials::Open(const std::string& tokens_file, bool certificates) {

@@ -49,6 +49,11 @@ class Credentials {
   std::shared_ptr<const Tokens> tokens_;
 };
 
+/// Metadata by which a call shows that it comes from within this process, and its value: random, made once a process,
+/// and told to nobody. The channel adds it by itself (Server::InProcessChannel).
+inline constexpr char kInProcessKey[] = "x-driftseal-in-process";
+const std::string& InProcessKey();
+
 /// The caller's address and port, also of a call that the HTTP gateway makes for it.
 std::string PeerOf(const grpc::CallbackServerContext& context);
 

@@ -20,8 +20,7 @@
 // Where every call begins and ends: who calls, whether they may, how often, and what is noted about it.
 namespace driftseal::serve {
 
-/// Metadata by which the HTTP gateway says for whom it calls. Believed of the in-process channel alone, where every
-/// call must have the first one.
+/// Metadata by which the HTTP gateway says for whom it calls. Believed of the in-process channel alone.
 inline constexpr char kForwardedPeer[] = "x-driftseal-peer";                ///< "ipv4:10.0.0.1:4711", as gRPC has it.
 inline constexpr char kForwardedCertificate[] = "x-driftseal-certificate";  ///< Common name of a verified certificate.
 inline constexpr char kRequestId[] = "x-request-id";  ///< Taken from the caller where it is sane, and sent back.

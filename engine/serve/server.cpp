@@ -7,8 +7,10 @@
 #include <mutex>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "engine/artifact/text.h"
+#include "engine/serve/credentials.h"
 #include "engine/serve/detectors_service.h"
 #include "engine/serve/integrity_service.h"
 #include "engine/serve/metrics.h"
@@ -20,6 +22,7 @@
 #include "grpcpp/resource_quota.h"
 #include "grpcpp/server.h"
 #include "grpcpp/server_builder.h"
+#include "grpcpp/support/client_interceptor.h"
 
 namespace driftseal::serve {
 namespace {
@@ -59,6 +62,25 @@ void SetLimits(const Options& options, grpc::ServerBuilder& builder) {
   quota.Resize(MessageMemory(options));
   builder.SetResourceQuota(quota);
 }
+
+// Says of each call that it comes from within (credentials.h).
+class InProcessMark final : public grpc::experimental::Interceptor {
+ public:
+  void Intercept(grpc::experimental::InterceptorBatchMethods* methods) override {
+    using grpc::experimental::InterceptionHookPoints;
+    if (methods->QueryInterceptionHookPoint(InterceptionHookPoints::PRE_SEND_INITIAL_METADATA)) {
+      methods->GetSendInitialMetadata()->emplace(kInProcessKey, InProcessKey());
+    }
+    methods->Proceed();
+  }
+};
+
+class InProcessMarks final : public grpc::experimental::ClientInterceptorFactoryInterface {
+ public:
+  grpc::experimental::Interceptor* CreateClientInterceptor(grpc::experimental::ClientRpcInfo*) override {
+    return new InProcessMark;  // gRPC's to delete.
+  }
+};
 
 }  // namespace
 
@@ -171,7 +193,9 @@ std::shared_ptr<grpc::Channel> Server::InProcessChannel() {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(-1);
   arguments.SetMaxSendMessageSize(-1);
-  return state_->server->InProcessChannel(arguments);
+  std::vector<std::unique_ptr<grpc::experimental::ClientInterceptorFactoryInterface>> marks;
+  marks.push_back(std::make_unique<InProcessMarks>());
+  return state_->server->experimental().InProcessChannelWithInterceptors(arguments, std::move(marks));
 }
 
 ConnectionLimit& Server::connections() { return *state_->limit; }
