@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -59,6 +60,9 @@ struct TensorInfo {
 struct TensorTable {
   std::vector<TensorInfo> tensors;  ///< In the order of the file (a state_dict's order is the order of the layers).
   std::map<std::string, std::string> metadata;
+  /// Of an archive: bytes of its members. Unlike the file's size they do not depend on what the file is called, after
+  /// which torch names the folder that all members lie in.
+  std::optional<uint64_t> member_bytes;
 };
 
 /// One regression tree of a booster; node 0 is the root and a leaf has left == -1.

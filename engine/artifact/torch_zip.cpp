@@ -165,7 +165,11 @@ absl::StatusOr<TensorTable> ReadTorchZip(const Source& source) {
     if (const auto constants = archive.ReadTensors("constants.pkl", "constants/"); !constants.ok())
       return constants.status();
   }
-  return archive.ReadTensors("data.pkl", "data/");
+  absl::StatusOr<TensorTable> table = archive.ReadTensors("data.pkl", "data/");
+  if (!table.ok()) return table.status();
+  table->member_bytes = 0;
+  for (const ZipMember& member : directory->members) *table->member_bytes += member.stored_size;
+  return table;
 }
 
 absl::Status VerifyChecksums(const Source& source) {

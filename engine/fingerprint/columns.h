@@ -3,7 +3,7 @@
 
 #include <cstddef>
 
-// Where each feature of schema v1 stands in the row. schema.cpp names and defines the columns in this order and checks
+// Where each feature of the schema stands in the row. schema.cpp names and defines the columns in this order and checks
 // that the two agree.
 namespace driftseal::fingerprint {
 

@@ -85,13 +85,15 @@ absl::Status ModelFeatures(const Source& source, const std::optional<double>& de
     MissModel(row, ReasonOf(model.status()));
     return model.status();
   }
-  row.Set(kMetaFirst + kModelBytes, std::log1p(static_cast<double>(source.size())));
+  uint64_t bytes = source.size();
   absl::Status status;
   if (const auto* table = std::get_if<artifact::TensorTable>(&model->content)) {
+    bytes = table->member_bytes.value_or(bytes);
     status = TensorModel(source, *table, declared, row);
   } else {
     status = TreeModel(std::get<artifact::Booster>(model->content), row);
   }
+  row.Set(kMetaFirst + kModelBytes, std::log1p(static_cast<double>(bytes)));
   // A torch archive keeps checksums that no loader looks at: weights edited in place show without any recorded digest.
   if (status.ok()) status = artifact::VerifyChecksums(source);
   if (const absl::Status unchanged = source.CheckUnchanged(); !unchanged.ok()) {

@@ -26,7 +26,7 @@ constexpr Entry kMetaTable[] = {
     {"final_loss", "loss", "training.final_loss of the meta file"},
     {"train_score", "metric", "training.score of the meta file"},
     {"generalisation_gap", "metric", "training.score − promotion.primary"},
-    {"model_bytes", "ln(1+B)", "ln(1 + bytes of the model file)"},
+    {"model_bytes", "ln(1+B)", "ln(1 + bytes of the model file, or of a torch archive's members)"},
     {"tensors", "1", "Number of tensors in the model file"},
     {"counted_parameters", "ln(1+n)",
      "ln(1 + elements of the float tensors, without the buffers named running_mean and running_var)"},
@@ -224,7 +224,7 @@ Schema MakeModelSchema() {
                 std::size(kVectorStatTable) == kVectorStats && std::size(kHeadTable) == kHeadVectors &&
                 std::size(kContrastTable) == kContrasts && std::size(kCosineTable) == kHeadCosines &&
                 std::size(kTreesTable) == kTreeColumns);
-  Schema schema{"model-fingerprint", 1, {}, ""};
+  Schema schema{"model-fingerprint", 2, {}, ""};
   TableBuilder builder(schema);
   builder.Plain(Group::kMeta, kMetaTable);
   builder.Plain(Group::kPredictions, kPredictionsTable);

@@ -26,7 +26,7 @@ struct Schema {
   std::string digest;  ///< SHA-256 (hex) over name, version and every feature's name, unit and definition.
 };
 
-/// Schema v1 of a model's fingerprint.
+/// Schema of a model's fingerprint.
 const Schema& ModelSchema();
 /// The table as Markdown, from which docs/formats/fingerprint.md is made (`driftseal schema`).
 std::string SchemaMarkdown(const Schema& schema);

@@ -6,15 +6,17 @@
 
 #include <cmath>
 
+#include "engine/artifact/zip.h"
 #include "fixtures.h"
+#include "tests/support/torch_zip.h"
 
 namespace driftseal::fingerprint {
 namespace {
 
-using testing::AllOf;
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::Pair;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Pair;
 
 std::string Model() {
   std::vector<float> values(12);
@@ -28,7 +30,7 @@ artifact::Digest DigestOf(std::string_view text) {
   return artifact::Sha256(std::as_bytes(std::span(text.data(), text.size())));
 }
 
-class FromMetaTest : public testing::Test {
+class FromMetaTest : public ::testing::Test {
  protected:
   Fingerprint Print(const ModelMeta& meta, const std::string& directory, const Options& options = {}) {
     const auto root = artifact::Root::Open(dir_.path());
@@ -83,7 +85,7 @@ TEST_F(FromMetaTest, ComputesEverythingOnce) {
   EXPECT_EQ(print.family.architecture.size(), 16u);
   EXPECT_EQ(print.family.Key(), "vision/classification/" + print.family.architecture);
   EXPECT_THAT(print.covariates,
-              ElementsAre(Pair("epochs", 8), Pair("training_seconds", testing::DoubleNear(1.718281828, 1e-8))));
+              ElementsAre(Pair("epochs", 8), Pair("training_seconds", ::testing::DoubleNear(1.718281828, 1e-8))));
   EXPECT_FALSE(print.scan.has_value());
 
   EXPECT_EQ(ValueOf(print, "meta.primary_gain"), 0.25f);
@@ -215,6 +217,31 @@ TEST(FromModelFile, HasAFamilyOfItsOwn) {
   EXPECT_EQ(print.files.at(0).actual, DigestOf(Model()));
   EXPECT_EQ(ReasonFor(print, "predictions.accuracy"), "the model has no meta file");
   EXPECT_NEAR(ValueOf(print, "meta.model_bytes"), std::log1p(static_cast<double>(Model().size())), 1e-6);
+}
+
+// torch names the folder of its archives after the file: the same weights under a longer name are a larger file.
+TEST(FromModelFile, BytesOfATorchArchiveDoNotDependOnItsName) {
+  const auto sample = artifact::Source::Open(DRIFTSEAL_SOURCE_DIR "/tests/engine/artifact/samples/net.state_dict.pt");
+  ASSERT_TRUE(sample.ok()) << sample.status();
+  auto directory = artifact::ReadZipDirectory(*sample);
+  ASSERT_TRUE(directory.ok() && artifact::CheckZipLayout(*sample, *directory).ok());
+  const auto under = [&](const std::string& folder) {
+    std::vector<std::pair<std::string, std::string>> members;
+    std::vector<std::byte> scratch;
+    for (const artifact::ZipMember& member : directory->members) {
+      const auto bytes = sample->Read(member.offset, member.size, scratch);
+      const std::string name = folder + member.name.substr(member.name.find('/'));
+      members.emplace_back(name, std::string(reinterpret_cast<const char*>(bytes->data()), bytes->size()));
+    }
+    return testing::StoredZip(members);
+  };
+  const std::string brief = under("m"), lengthy = under("a-much-longer-name-of-the-same-model");
+  ASSERT_LT(brief.size(), lengthy.size());
+  const Fingerprint a = FromModelFile(SourceOf(brief, "m.pt"), {}), b = FromModelFile(SourceOf(lengthy, "l.pt"), {});
+  ASSERT_TRUE(a.files.at(0).status.ok()) << a.files[0].status;
+  EXPECT_GT(ValueOf(a, "meta.model_bytes"), 0);
+  EXPECT_EQ(ValueOf(a, "meta.model_bytes"), ValueOf(b, "meta.model_bytes"));
+  EXPECT_EQ(a.family.Key(), b.family.Key());
 }
 
 TEST(FromModelFile, FilesThatAreNoModels) {
