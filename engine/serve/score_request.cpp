@@ -46,6 +46,19 @@ absl::StatusOr<kernels::RowsView<float>> RowsOf(const v1::Rows& rows, size_t col
   return kernels::RowsView<float>{static_cast<const float*>(data), bytes.size() / (cols * sizeof(float)), cols};
 }
 
+// The family that is meant where none is named: the only one there is, or none in particular (the global one). Kept for
+// the detector that this thread had last; a weak pointer is not mistaken for another detector at the same address.
+const std::string& OnlyFamily(const std::shared_ptr<const detector::Detector>& detector) {
+  thread_local std::weak_ptr<const detector::Detector> last;
+  thread_local std::string family;
+  if (last.owner_before(detector) || detector.owner_before(last)) {
+    const auto families = detector->families();
+    family = families.size() == 1 ? families.front().key : "";
+    last = detector;
+  }
+  return family;
+}
+
 }  // namespace
 
 absl::Status Parse(const grpc::ByteBuffer& bytes, google::protobuf::MessageLite& message) {
@@ -111,7 +124,7 @@ absl::Status FillJob(const Engine& engine, const v1::ScoreRequest& request, batc
   const absl::StatusOr<kernels::RowsView<float>> rows = RowsOf(request.rows(), (*detector)->schema().features.size());
   if (!rows.ok()) return rows.status();
   job.detector = *std::move(detector);
-  job.item.family = request.family();
+  job.item.family = request.family().empty() ? OnlyFamily(job.detector) : request.family();
   job.item.rows = *rows;
   job.item.detail = *detail;
   job.priority = *priority;
