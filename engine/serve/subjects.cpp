@@ -35,16 +35,15 @@ absl::StatusOr<std::vector<screen::Subject>> SubjectsOf(const Engine& engine, co
   options.folders.clear();
   std::vector<screen::Subject> subjects;
   for (const std::string& path : paths) {
-    if (!path.empty()) {
-      absl::StatusOr<std::string> name = CheckPath(engine, field, path);
-      if (!name.ok() && !absl::IsPermissionDenied(name.status())) return name.status();
-      if (name.ok() && engine.root.OpenFile(*name).ok()) {
-        const bool bare = !screen::IsMetaPath(*name);
-        subjects.push_back({*std::move(name), bare});
-        continue;
-      }
+    absl::StatusOr<std::string> name = path.empty() ? absl::StatusOr<std::string>("") : CheckPath(engine, field, path);
+    if (name.ok() && !name->empty() && engine.root.OpenFile(*name).ok()) {
+      const bool bare = !screen::IsMetaPath(*name);
+      subjects.push_back({*std::move(name), bare});
+      continue;
     }
     absl::StatusOr<std::string> folder = engine.root.ResolveFolder(path);
+    // The root's own absolute name lies not beneath it, and is a folder all the same.
+    if (!folder.ok() && !name.ok()) return name.status();
     if (!folder.ok()) return absl::Status(folder.status().code(), Cat(field, ": ", folder.status().message()));
     options.folders.push_back(*std::move(folder));
   }
