@@ -36,7 +36,8 @@ TRUSTED = 60
 def train(seed: int) -> Dict[str, np.ndarray]:
     images, labels = load_digits(return_X_y=True)
     chosen = np.random.default_rng(seed).permutation(len(images))[:1200]
-    model = MLPClassifier((24,), max_iter=12, random_state=seed).fit(images[chosen] / 16, labels[chosen])
+    model = MLPClassifier((24,), max_iter=12, learning_rate_init=0.01, random_state=seed)
+    model.fit(images[chosen] / 16, labels[chosen])
     names = ("hidden.weight", "head.weight"), ("hidden.bias", "head.bias")
     arrays = {name: weight.T for name, weight in zip(names[0], model.coefs_)}
     arrays.update(zip(names[1], model.intercepts_))
