@@ -1,5 +1,5 @@
 driftseal_test(test_engine_serve_http
-  SOURCES certificates.cpp http_api_test.cpp http_fixture.cpp http_json_test.cpp http_openapi_test.cpp
+  SOURCES certificates.cpp http_api_test.cpp http_engine_test.cpp http_fixture.cpp http_json_test.cpp http_openapi_test.cpp
     http_protocol_test.cpp http_raw_client.cpp http_routes_test.cpp http_status_test.cpp http_tls_test.cpp
   LINK driftseal_engine_serve_http driftseal_tests_support nlohmann_json::nlohmann_json OpenSSL::SSL OpenSSL::Crypto)
 target_include_directories(test_engine_serve_http PRIVATE ${PROJECT_SOURCE_DIR})
