@@ -4,6 +4,7 @@
 #include <csignal>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -50,6 +51,9 @@ serve::HttpParts PartsOf(serve::Engine& engine, serve::Server& server) {
   parts.connections = &server.connections();
   parts.log = &engine.log;
   parts.metrics = engine.options.http_metrics ? engine.metrics.get() : nullptr;
+  parts.may_call = [&engine](std::string_view authorization, std::string_view certificate, int scope) {
+    return engine.gate->MayCall(authorization, certificate, scope);
+  };
   parts.health = [&engine, &server] {
     serve::HttpHealth health;
     health.serving = server.serving();
