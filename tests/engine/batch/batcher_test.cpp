@@ -92,7 +92,7 @@ TEST_F(BatcherTest, WhatComesMeanwhileGoesTogether) {
   EXPECT_EQ(batcher_->counts().queued_jobs, 10u);
   EXPECT_EQ(batcher_->load().rows, 20u);
   gate_->Open();
-  log_.Await(10);
+  batcher_->Drain();
   EXPECT_THAT(gate_->rows_of_calls(), ElementsAre(1, 20));
   EXPECT_THAT(gate_->groups_of_calls(), ElementsAre(1, 2));
   for (const TestJob& job : jobs_) EXPECT_TRUE(job.ended.ok() && job.times == 1);
