@@ -1,3 +1,5 @@
+#include <cstdio>
+
 #include "engine/app/commands.h"
 #include "engine/app/inputs.h"
 #include "engine/app/remote.h"
@@ -30,7 +32,12 @@ int ScreenOne(const Arguments& arguments, screen::Mode mode) {
 }  // namespace
 
 int Score(const Arguments& arguments) {
-  if (IsRowsPath(arguments.paths.front())) return ScoreRows(arguments);
+  if (IsRowsPath(arguments.paths.front())) {
+    if (arguments.engine.empty()) return ScoreRows(arguments);
+    std::fputs("driftseal: --engine scores models; rows of a CSV are scored here, or by the Score call of an SDK\n",
+               stderr);
+    return 2;
+  }
   return ScreenOne(arguments, screen::Mode::kScore);
 }
 

@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "gmock/gmock.h"
+#include "tests/client/cpp/consumer.h"
 #include "tests/client/cpp/fake_engine.h"
-#include "tests/support/process.h"
 #include "tests/support/temp_folder.h"
 
 // The SDK as its users get it: installed, found by find_package, built into a program of theirs.
@@ -17,15 +17,6 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 const std::string kSource = DRIFTSEAL_SOURCE_DIR;
-
-ProcessResult RunOrFail(const std::vector<std::string>& command, const std::string& folder) {
-  ProcessOptions options;
-  options.folder = folder;
-  options.limit_seconds = 280;
-  ProcessResult result = Run(command, options);
-  EXPECT_EQ(result.code, 0) << command[0] << " " << command[1] << "\n" << result.out << result.err;
-  return result;
-}
 
 // Enough of an engine for the program.
 void Serve(FakeEngine& engine) {
@@ -60,21 +51,11 @@ void Serve(FakeEngine& engine) {
 }
 
 TEST(PackageTest, AProgramBuildsAgainstTheInstalledLibraryAndRuns) {
-  const TempFolder folder;
-  const std::string prefix = (folder / "prefix").string();
-  RunOrFail({DRIFTSEAL_CMAKE, "--install", DRIFTSEAL_BINARY_DIR, "--component", "sdk", "--prefix", prefix},
-            folder.string());
-  std::filesystem::copy(kSource + "/tests/client/cpp/consumer", folder / "consumer");
-  // Nothing of the source tree or of the build may be needed: the program is built elsewhere, and in C++17.
-  RunOrFail(
-      {DRIFTSEAL_CMAKE, "-S", "consumer", "-B", "build", "-DCMAKE_PREFIX_PATH=" + prefix, "-DCMAKE_CXX_STANDARD=17",
-       "-DCMAKE_CXX_EXTENSIONS=OFF", "-DCMAKE_CXX_FLAGS=" DRIFTSEAL_SANITIZE_FLAGS " -Wall -Wextra -Werror"},
-      folder.string());
-  RunOrFail({DRIFTSEAL_CMAKE, "--build", "build"}, folder.string());
+  const InstalledConsumer consumer;
   FakeEngine engine;
   Serve(engine);
-  const ProcessResult result =
-      RunOrFail({(folder / "build/consumer").string(), engine.address(), "zoo"}, folder.string());
+  const ProcessResult result = consumer.Run(engine.address(), "zoo");
+  EXPECT_EQ(result.code, 0) << result.err;
   EXPECT_THAT(result.out,
               AllOf(HasSubstr("driftseal@3: 3 rows\n"), HasSubstr("review zoo/599\n"), Not(HasSubstr("error"))));
   EXPECT_EQ(std::count(result.out.begin(), result.out.end(), '\n'), 601);
