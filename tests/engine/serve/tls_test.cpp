@@ -23,7 +23,7 @@ class TlsTest : public ::testing::Test {
     Sign("client", "registry.example.org");
   }
   void Openssl(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), "openssl");
+    arguments.insert(arguments.begin(), {"/usr/bin/env", "openssl"});
     ProcessOptions options;
     options.folder = folder_.string();
     const ProcessResult result = driftseal::testing::Run(arguments, options);
@@ -126,10 +126,10 @@ TEST_F(TlsTest, FilesThatDoNotFitAreNamed) {
   Openssl({"rsa", "-aes128", "-passout", "pass:x", "-in", "server.key", "-out", "locked.key"});
   options.tls_key = folder_ / "locked.key";
   EXPECT_THAT(says(options), HasSubstr("without a passphrase"));
-  Openssl({"req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "old.key", "-out", "old.pem", "-days", "-1",
-           "-subj", "/CN=old"});
+  // One that is over the moment it is made.
+  Openssl({"x509", "-req", "-in", "server.csr", "-signkey", "server.key", "-days", "0", "-out", "old.pem"});
   options.tls_cert = folder_ / "old.pem";
-  options.tls_key = folder_ / "old.key";
+  options.tls_key = good.tls_key;
   EXPECT_THAT(says(options), HasSubstr("has expired"));
 }
 
