@@ -88,6 +88,13 @@ class Tokens(TestCase):
             self.assertEqual(status("/v1/activate", admin, *activate), 404, "let in, and there is no such detector")
             for path in ("/health", "/healthz", "/readyz", "/metrics", "/openapi.json"):
                 self.assertEqual(status(path, None), 200, path)
+            with one.channel() as channel, self.assertRaises(grpc.RpcError) as refused:
+                channel.unary_unary("/driftseal.v1.Detectors/List")(b"", timeout=20)
+            self.assertEqual(refused.exception.code(), grpc.StatusCode.UNAUTHENTICATED)
+            metrics = one.curl("/metrics")[1]
+            self.assertIn('driftseal_http_refused_total{code="UNAUTHENTICATED"} 2', metrics)
+            self.assertIn('driftseal_http_refused_total{code="PERMISSION_DENIED"} 1', metrics)
+            self.assertRegex(metrics, r'driftseal_requests_total\{[^}]*code="UNAUTHENTICATED"[^}]*\} 1')
             self.assertEqual(one.stop(), 0)
             self.assertNotIn(score, one.log_path.read_text())
             self.assertEqual({line["code"] for line in one.lines("call")}, {"UNAUTHENTICATED", "PERMISSION_DENIED"})
