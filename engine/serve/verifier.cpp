@@ -39,14 +39,18 @@ absl::StatusOr<screen::Policy> PolicyOf(const Engine& engine, const v1::VerifyRe
   return policy;
 }
 
-// Null where the engine has no detector at all, and none was asked for.
+// Null where the engine has no detector at all, and none was asked for. FailedPrecondition for one that does not read
+// fingerprints as they are made here: of rows that are no models, or of another version of the schema.
 absl::StatusOr<std::shared_ptr<const detector::Detector>> DetectorOf(const Engine& engine,
                                                                      const v1::VerifyRequest& request) {
   if (request.detector().empty() && engine.detectors->List().empty()) {
     if (!request.score_only()) return nullptr;
     return absl::FailedPreconditionError("score_only: there is no detector to score with");
   }
-  return engine.detectors->Get(request.detector());
+  absl::StatusOr<std::shared_ptr<const detector::Detector>> detector = engine.detectors->Get(request.detector());
+  if (!detector.ok()) return detector.status();
+  const absl::Status fits = (*detector)->CheckSchema(screen::ModelSchemaId());
+  return fits.ok() ? detector : fits;
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include <filesystem>
 
+#include "engine/screen/screen.h"
 #include "engine/serve/operations.h"
 #include "tests/engine/serve/verify_fixture.h"
 
@@ -54,7 +55,7 @@ TEST_F(DetectorsTest, AreListedAndDescribed) {
   v1::Detector detector;
   for (const char* id : {"", "driftseal", "driftseal@1"}) {
     ASSERT_TRUE(Get(id, &detector).ok()) << id;
-    EXPECT_EQ(detector.schema(), "model/1");
+    EXPECT_EQ(detector.schema(), "model-fingerprint/" + std::to_string(screen::ModelSchemaId().version));
     EXPECT_GT(detector.features_size(), 20);
     EXPECT_EQ(detector.families(0).fitted_on(), 40u);
     EXPECT_EQ(detector.sha256(), detector::DigestOf(ModelDetectorFolder()).value());
@@ -102,7 +103,7 @@ TEST_F(DetectorsTest, NothingIsLoadedFromOutsideOfTheRoot) {
   fs::remove(server_.root() / "v2/detector.safetensors");
   server_.root().Write("v2/detector.safetensors", "junk");
   const grpc::Status damaged = Load("v2", &detector);
-  EXPECT_THAT(damaged, FailsWith(StatusCode::INVALID_ARGUMENT, "v2/"));
+  EXPECT_THAT(damaged, FailsWith(StatusCode::FAILED_PRECONDITION, "v2/"));
   EXPECT_EQ(damaged.error_message().find(server_.state().string()), std::string::npos);
 }
 

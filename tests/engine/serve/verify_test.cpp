@@ -1,8 +1,10 @@
+#include <cmath>
 #include <filesystem>
 #include <future>
 #include <map>
 #include <thread>
 
+#include "engine/screen/screen.h"
 #include "engine/serve/status.h"
 #include "engine/serve/verify_pool.h"
 #include "tests/engine/serve/verify_fixture.h"
@@ -112,6 +114,30 @@ TEST(Verify, WithoutADetectorIntegrityIsChecked) {
   v1::VerifyRequest request = RequestFor("models/m01.meta.json");
   request.set_score_only(true);
   EXPECT_EQ(Verify(server, request).status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+}
+
+// One of requests, or of fingerprints as another version made them: its scores of these would mean nothing.
+TEST(Verify, ADetectorOfOtherRowsIsRefused) {
+  VerifyServer server;
+  server.WriteModels(1);
+  detector::SchemaId schema = screen::ModelSchemaId();
+  schema.version += 1;
+  schema.digest = "another";
+  std::vector<detector::Sample> samples;
+  for (int i = 0; i < 40; ++i) {
+    std::vector<double> row(schema.features.size(), 1);
+    for (size_t c = 0; c < 8; ++c) row[c] = std::sin(static_cast<double>(i + 1) * static_cast<double>(c + 2));
+    samples.push_back({std::to_string(i), "a/b/c", std::move(row)});
+  }
+  detector::FitOptions options;
+  options.name = "newer";
+  options.members = {"mahalanobis", "knn"};
+  auto fitted = detector::Detector::Fit(schema, samples, options);
+  ASSERT_TRUE(fitted.ok()) << fitted.status();
+  ASSERT_TRUE(server.engine().detectors->Add(*std::move(fitted), true).ok());
+  v1::VerifyRequest request = RequestFor("models/m00.meta.json");
+  request.set_detector("newer");
+  EXPECT_THAT(Verify(server, request).status, FailsWith(grpc::StatusCode::FAILED_PRECONDITION, "reads rows of schema"));
 }
 
 TEST(Verify, NoPathLeadsOutOfTheRoot) {

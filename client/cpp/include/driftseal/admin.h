@@ -21,7 +21,7 @@ struct Detector {
   std::string name;
   int version = 0;
   bool active = false;
-  std::string schema;                 ///< "model/1"
+  std::string schema;                 ///< "model-fingerprint/2"
   std::vector<std::string> features;  ///< Of GetDetector alone.
   std::vector<Family> families;       ///< Of GetDetector alone.
   std::string origin, sha256;
