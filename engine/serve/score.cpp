@@ -70,6 +70,10 @@ class ScoreCall final : public grpc::ServerUnaryReactor, public batch::Job {
 
   void OnDone() override;
 
+  // OnDone and OnCancel take a lock for a moment and never wait: the thread that ends the call runs them. Otherwise
+  // gRPC wakes a thread of its executor for each, which costs more than everything else about a call of one row.
+  bool InternalInlineable() override { return true; }
+
  private:
   void Done(absl::Status status) override {
     if (!status.ok()) return End(status);

@@ -17,6 +17,7 @@
 #include "engine/serve/predictions_service.h"
 #include "engine/serve/reflection_service.h"
 #include "engine/serve/scoring_service.h"
+#include "engine/serve/stall_guard.h"
 #include "engine/serve/tls.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/resource_quota.h"
@@ -88,6 +89,7 @@ struct Server::State {
   explicit State(Engine& with)
       : engine(with),
         limit(std::make_shared<ConnectionLimit>(with.options.max_connections)),
+        guard(std::make_shared<StallGuard>(StallGuard::Options(), &with.log)),
         scoring(with),
         detectors(with),
         integrity(with),
@@ -95,6 +97,7 @@ struct Server::State {
 
   Engine& engine;
   const std::shared_ptr<ConnectionLimit> limit;
+  const std::shared_ptr<StallGuard> guard;
   ScoringService scoring;
   DetectorsService detectors;
   IntegrityService integrity;
@@ -118,6 +121,7 @@ absl::Status Server::State::Listen() {
   const std::string& address = engine.options.grpc_listen;
   if (address.empty()) return absl::OkStatus();
   auto listening = Acceptor::Listen(address, limit.get(), &engine.log, [this](int listener, int fd) {
+    guard->Watch(fd);
     ExternalConnectionAcceptor::NewConnectionParameters connection;
     connection.listener_fd = listener;
     connection.fd = fd;
@@ -159,7 +163,7 @@ void Server::State::ShutDown(std::chrono::system_clock::time_point until) {
 }
 
 void Server::State::AddMetrics() const {
-  engine.metrics->Add([limit = limit](std::vector<prometheus::MetricFamily>& families) {
+  engine.metrics->Add([limit = limit, guard = guard](std::vector<prometheus::MetricFamily>& families) {
     using prometheus::MetricType;
     families.push_back(Family("driftseal_open_connections", "Connections, gRPC and HTTP.", MetricType::Gauge,
                               {GaugeValue(static_cast<double>(limit->open()))}));
@@ -167,6 +171,9 @@ void Server::State::AddMetrics() const {
                               {GaugeValue(static_cast<double>(limit->limit()))}));
     families.push_back(Family("driftseal_connections_refused_total", "Connections closed because there were too many.",
                               MetricType::Counter, {CounterValue(static_cast<double>(limit->refused()))}));
+    families.push_back(Family("driftseal_connections_stalled_total",
+                              "Connections closed because they sent headers without end.", MetricType::Counter,
+                              {CounterValue(static_cast<double>(guard->closed()))}));
   });
 }
 
