@@ -9,7 +9,8 @@ WORKDIR /src
 COPY scripts/setup scripts/setup
 RUN scripts/setup packages && rm -rf /var/lib/apt/lists/*
 COPY . .
-RUN cmake -S . -B /build -G Ninja -DCMAKE_BUILD_TYPE=Release -DDRIFTSEAL_TORCH=OFF -DDRIFTSEAL_CUDA=OFF -DDRIFTSEAL_TESTS=OFF \
+RUN cmake -S . -B /build -G Ninja -DCMAKE_BUILD_TYPE=Release -DDRIFTSEAL_TORCH=OFF -DDRIFTSEAL_CUDA=OFF \
+      -DDRIFTSEAL_TESTS=OFF \
  && cmake --build /build --target driftseal \
  && cmake --install /build --prefix /opt/driftseal --component programs --strip
 
@@ -38,8 +39,8 @@ COPY --from=build /opt/driftseal /usr/local
 RUN driftseal --version
 USER 65532:65532
 WORKDIR /var/lib/driftseal
-ENV DRIFTSEAL_ARTIFACT_ROOT=/srv/models DRIFTSEAL_STATE_DIR=/var/lib/driftseal DRIFTSEAL_MODEL_DIR=/srv/models/driftseal_detector \
-    DRIFTSEAL_LOG_FORMAT=json
+ENV DRIFTSEAL_ARTIFACT_ROOT=/srv/models DRIFTSEAL_STATE_DIR=/var/lib/driftseal \
+    DRIFTSEAL_MODEL_DIR=/srv/models/driftseal_detector DRIFTSEAL_LOG_FORMAT=json
 EXPOSE 50051 8000
 # Alive, with or without TLS; orchestrators have probes of their own (deploy/kubernetes.yaml).
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \

@@ -42,12 +42,17 @@ class Token(TestCase):
     def test_what_is_wrong_is_told_and_nothing_is_written(self):
         path = self.folder / "tokens"
         yesterday = (datetime.date.today() - datetime.timedelta(days=1)).isoformat()
-        for arguments, word in ((["a"], "--scope"), (["a", "--scope", "root"], "root"),
-                                (["a b", "--scope", "score"], '"a b"'), (["a\nb admin x", "--scope", "score"], "a\\nb"),
-                                (["#a", "--scope", "score"], '"#a"'), (["", "--scope", "score"], '""'),
-                                (["a", "--scope", "score", "--expires", "soon"], "--expires"),
-                                (["a", "--scope", "score", "--expires", "2027-02-30"], "--expires"),
-                                (["a", "--scope", "score", "--expires", yesterday], "past")):
+        for arguments, word in (
+            (["a"], "--scope"),
+            (["a", "--scope", "root"], "root"),
+            (["a b", "--scope", "score"], '"a b"'),
+            (["a\nb admin x", "--scope", "score"], "a\\nb"),
+            (["#a", "--scope", "score"], '"#a"'),
+            (["", "--scope", "score"], '""'),
+            (["a", "--scope", "score", "--expires", "soon"], "--expires"),
+            (["a", "--scope", "score", "--expires", "2027-02-30"], "--expires"),
+            (["a", "--scope", "score", "--expires", yesterday], "past"),
+        ):
             result = self.check(self.make(*arguments), 2)
             self.assertIn(word, result.stderr)
             self.assertEqual(result.stdout, "")
@@ -78,8 +83,10 @@ class Tokens(TestCase):
     def test_are_asked_for_and_let_do_what_their_scope_says(self):
         score, admin = self.token("team", "score"), self.token("boss", "admin")
         with Engine(self.folder, "--tokens-file", self.folder / "tokens") as one:
+
             def status(path, token, *flags):
                 return one.curl(path, *(["-H", f"Authorization: Bearer {token}"] if token else []), *flags)[0]
+
             activate = ("--json", '{"detector": "x@1"}')
             self.assertEqual(status("/v1/detectors", None), 401)
             self.assertEqual(status("/v1/detectors", score[:-1] + "x"), 401)
@@ -103,8 +110,10 @@ class Tokens(TestCase):
         first = self.token("a", "score")
         path = self.folder / "tokens"
         with Engine(self.folder, "--tokens-file", path) as one:
+
             def status(token):
                 return one.curl("/v1/detectors", "-H", f"Authorization: Bearer {token}")[0]
+
             second = self.token("b", "score")
             self.assertEqual((status(first), status(second)), (200, 401))
             one.signal(signal.SIGHUP)
@@ -129,18 +138,44 @@ class Tokens(TestCase):
 
 def certificate(folder, name: str, ca: str | None = None):
     """NAME.crt and NAME.key for localhost, signed by the CA of this name or by itself."""
+
     def openssl(*arguments):
         subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True, timeout=30)
-    new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", f"/CN={name}",
-               "-keyout", f"{name}.key"]
+
+    new_key = [
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-subj",
+        f"/CN={name}",
+        "-keyout",
+        f"{name}.key",
+    ]
     names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
     if ca is None:
         openssl("req", "-x509", *new_key, "-days", "2", "-addext", names, "-out", f"{name}.crt")
     else:
         (folder / "extensions").write_text(f"{names}\nbasicConstraints=CA:FALSE\n")
         openssl("req", *new_key, "-out", f"{name}.csr")
-        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{ca}.crt", "-CAkey", f"{ca}.key", "-CAcreateserial",
-                "-days", "2", "-extfile", "extensions", "-out", f"{name}.crt")
+        openssl(
+            "x509",
+            "-req",
+            "-in",
+            f"{name}.csr",
+            "-CA",
+            f"{ca}.crt",
+            "-CAkey",
+            f"{ca}.key",
+            "-CAcreateserial",
+            "-days",
+            "2",
+            "-extfile",
+            "extensions",
+            "-out",
+            f"{name}.crt",
+        )
     return folder / f"{name}.crt", folder / f"{name}.key"
 
 
@@ -166,9 +201,11 @@ class Tls(TestCase):
         client = certificate(self.folder, "client", ca="ca")
         stranger = certificate(self.folder, "stranger")
         with Engine(self.folder, *self.flags, "--tls-client-ca", self.ca) as one:
+
             def status(pair):
                 shown = ["--cert", pair[0], "--key", pair[1]] if pair else []
                 return one.curl("/v1/detectors", "--cacert", self.ca, *shown, scheme="https")[0]
+
             self.assertEqual(status(client), 200)
             self.assertEqual(status(stranger), 0)
             self.assertEqual(status(None), 0)
@@ -176,10 +213,17 @@ class Tls(TestCase):
 
     def test_a_new_certificate_is_taken_on_sighup(self):
         def serial(port):
-            result = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", "localhost"],
-                                    input="", capture_output=True, text=True, timeout=30, check=False)
+            result = subprocess.run(
+                ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", "localhost"],
+                input="",
+                capture_output=True,
+                text=True,
+                timeout=30,
+                check=False,
+            )
             pem = re.search("-----BEGIN.*?-----END CERTIFICATE-----", result.stdout, re.DOTALL)
             return pem and pem.group()
+
         with Engine(self.folder, *self.flags) as one:
             before = [serial(one.grpc_port), serial(one.http_port)]
             self.assertTrue(all(before))

@@ -27,20 +27,36 @@ class Settings(TestCase):
     def test_flags_win_over_variables_and_those_over_the_file(self):
         path = self.folder / "engine.toml"
         path.write_text("batch_rows = 1\nqueue_rows = 2000\nverify_queue = 3\nhttp_listen = '[::1]:1'\n")
-        result = self.check(run("serve", "--print-config", "--batch-rows", "5", "--port", "9", environment={
-            "DRIFTSEAL_CONFIG": str(path), "DRIFTSEAL_BATCH_ROWS": "4", "DRIFTSEAL_VERIFY_QUEUE": "6"}), 0)
+        result = self.check(
+            run(
+                "serve",
+                "--print-config",
+                "--batch-rows",
+                "5",
+                "--port",
+                "9",
+                environment={"DRIFTSEAL_CONFIG": str(path), "DRIFTSEAL_BATCH_ROWS": "4", "DRIFTSEAL_VERIFY_QUEUE": "6"},
+            ),
+            0,
+        )
         for line in ("batch_rows = 5", "queue_rows = 2000", "verify_queue = 6", 'http_listen = "[::1]:9"'):
             self.assertIn(f"\n{line}\n", result.stdout)
 
     def test_the_seeds_flags_work(self):
-        result = self.check(run("serve", "--model-dir", "d", "--host", "0.0.0.0", "--port", "8001", "--print-config"), 0)
+        result = self.check(
+            run("serve", "--model-dir", "d", "--host", "0.0.0.0", "--port", "8001", "--print-config"), 0
+        )
         self.assertIn('\nhttp_listen = "0.0.0.0:8001"\n', result.stdout)
         self.assertIn('\nmodel_dir = "d"\n', result.stdout)
-        self.assertIn('\nhttp_listen = "[::]:8000"\n', self.check(run("serve", "--host", "::", "--print-config"), 0).stdout)
+        self.assertIn(
+            '\nhttp_listen = "[::]:8000"\n', self.check(run("serve", "--host", "::", "--print-config"), 0).stdout
+        )
 
     def test_what_is_printed_is_a_file_that_says_the_same(self):
-        first = self.check(run("serve", "--print-config", "--alpha", "0.123456789", "--http-metrics=false",
-                               "--tokens-file", 'a"b\\c'), 0).stdout
+        first = self.check(
+            run("serve", "--print-config", "--alpha", "0.123456789", "--http-metrics=false", "--tokens-file", 'a"b\\c'),
+            0,
+        ).stdout
         path = self.folder / "engine.toml"
         path.write_text(first)
         self.assertEqual(self.check(run("serve", "--print-config", "--config", path), 0).stdout, first)
@@ -59,8 +75,17 @@ class Settings(TestCase):
 class CheckConfig(TestCase):
     def run_check(self, *flags):
         (self.folder / "models").mkdir(exist_ok=True)
-        return run("serve", "--check-config", "--artifact-root", self.folder / "models", "--state-dir",
-                   self.folder / "state", "--model-dir", self.folder / "detector", *flags)
+        return run(
+            "serve",
+            "--check-config",
+            "--artifact-root",
+            self.folder / "models",
+            "--state-dir",
+            self.folder / "state",
+            "--model-dir",
+            self.folder / "detector",
+            *flags,
+        )
 
     def refused(self, code: int, word: str, *flags):
         result = self.check(self.run_check(*flags), code)
@@ -72,13 +97,27 @@ class CheckConfig(TestCase):
         run("token", "a", "--scope", "score", "--tokens-file", self.folder / "tokens")
         cert, key = certificate(self.folder, "server")
         before = sorted(self.folder.rglob("*"))
-        result = self.check(self.run_check("--tokens-file", self.folder / "tokens", "--tls-cert", cert, "--tls-key", key,
-                                           "--tls-client-ca", cert, "--grpc-listen", "0.0.0.0:1"), 0)
+        result = self.check(
+            self.run_check(
+                "--tokens-file",
+                self.folder / "tokens",
+                "--tls-cert",
+                cert,
+                "--tls-key",
+                key,
+                "--tls-client-ca",
+                cert,
+                "--grpc-listen",
+                "0.0.0.0:1",
+            ),
+            0,
+        )
         self.assertIn("The configuration is good.", result.stdout)
         self.assertIn("0.0.0.0:1, mutual TLS", result.stdout)
         self.assertIn("1 credentials", result.stdout)
-        self.assertEqual(sorted(p for p in self.folder.rglob("*") if p.name != "models"),
-                         [p for p in before if p.name != "models"])
+        self.assertEqual(
+            sorted(p for p in self.folder.rglob("*") if p.name != "models"), [p for p in before if p.name != "models"]
+        )
 
     def test_files_that_are_not_there(self):
         cert, key = certificate(self.folder, "server")

@@ -18,8 +18,16 @@ DRIFTSEAL = ""  # Set by main() of each test.
 def run(*arguments, environment=None, folder=None, stdin=None) -> subprocess.CompletedProcess:
     """driftseal with these arguments, to its end."""
     surroundings = {k: v for k, v in os.environ.items() if not k.startswith("DRIFTSEAL_")} | (environment or {})
-    return subprocess.run([DRIFTSEAL, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False,
-                          env=surroundings, cwd=folder, input=stdin)
+    return subprocess.run(
+        [DRIFTSEAL, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=surroundings,
+        cwd=folder,
+        input=stdin,
+    )
 
 
 def await_that(what: str, condition, seconds: float = 30):
@@ -40,13 +48,34 @@ class Engine:
         self.port_file = self.folder / "ports.json"
         self.log_path = self.folder / "log"
         (self.folder / "models").mkdir(exist_ok=True)
-        arguments = [DRIFTSEAL, "serve", "--port-file", self.port_file, "--artifact-root", self.folder / "models",
-                     "--state-dir", self.folder / "state", "--model-dir", self.folder / "detector",
-                     "--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--log-format", log_format]
+        arguments = [
+            DRIFTSEAL,
+            "serve",
+            "--port-file",
+            self.port_file,
+            "--artifact-root",
+            self.folder / "models",
+            "--state-dir",
+            self.folder / "state",
+            "--model-dir",
+            self.folder / "detector",
+            "--grpc-listen",
+            "127.0.0.1:0",
+            "--http-listen",
+            "127.0.0.1:0",
+            "--log-format",
+            log_format,
+        ]
         surroundings = {k: v for k, v in os.environ.items() if not k.startswith("DRIFTSEAL_")} | (environment or {})
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([*map(str, arguments), *map(str, flags)], stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log, env=surroundings, cwd=folder)
+            self.process = subprocess.Popen(
+                [*map(str, arguments), *map(str, flags)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=surroundings,
+                cwd=folder,
+            )
 
     def __enter__(self):
         await_that("the port file", lambda: self.port_file.exists() or self.process.poll() is not None)
@@ -83,8 +112,16 @@ class Engine:
 
     def curl(self, path: str, *flags, scheme: str = "http") -> tuple[int, str]:
         """Status (0: no connection) and body."""
-        command = ["curl", "-sS", "--max-time", "20", "-w", "\n%{http_code}", *map(str, flags),
-                   f"{scheme}://localhost:{self.http_port}{path}"]
+        command = [
+            "curl",
+            "-sS",
+            "--max-time",
+            "20",
+            "-w",
+            "\n%{http_code}",
+            *map(str, flags),
+            f"{scheme}://localhost:{self.http_port}{path}",
+        ]
         result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
         body, _, status = result.stdout.rpartition("\n")
         return int(status), body

@@ -74,7 +74,9 @@ class Starting(TestCase):
         self.assertEqual(one.end(), 2)
         self.assertIn("allow_anonymous", one.lines("cannot start")[0]["error"])
         with Engine(self.folder, "--grpc-listen", "0.0.0.0:0", "--allow-anonymous") as one:
-            self.assertTrue([line for line in one.lines() if line["level"] == "warning" and "anybody" in line["message"]])
+            self.assertTrue(
+                [line for line in one.lines() if line["level"] == "warning" and "anybody" in line["message"]]
+            )
             self.assertEqual(one.stop(), 0)
 
     def test_a_state_folder_has_one_engine(self):
@@ -163,6 +165,7 @@ class Ending(TestCase):
             self.await_reading(events)
             one.signal(signal.SIGTERM)
             one.await_line("draining")
+
             # Existing connections are told; new ones find nobody.
             def refused():
                 try:
@@ -170,6 +173,7 @@ class Ending(TestCase):
                 except grpc.RpcError as error:
                     return error.code() == grpc.StatusCode.UNAVAILABLE
                 return False
+
             await_that("a refusal", refused)
             self.assertEqual(list(events)[-1][0], 0x12)
             self.assertEqual(one.end(), 0)

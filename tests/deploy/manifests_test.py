@@ -23,8 +23,20 @@ class Settings(TestCase):
         """Flags for the files that an installation has and this machine does not."""
         run("token", "a", "--scope", "score", "--tokens-file", self.folder / "tokens")
         cert, key = certificate(self.folder, "server")
-        return ["--artifact-root", self.folder, "--state-dir", self.folder / "state", "--model-dir", self.folder / "none",
-                "--tokens-file", self.folder / "tokens", "--tls-cert", cert, "--tls-key", key]
+        return [
+            "--artifact-root",
+            self.folder,
+            "--state-dir",
+            self.folder / "state",
+            "--model-dir",
+            self.folder / "none",
+            "--tokens-file",
+            self.folder / "tokens",
+            "--tls-cert",
+            cert,
+            "--tls-key",
+            key,
+        ]
 
     def check_toml(self, text: str):
         path = self.folder / "engine.toml"
@@ -66,8 +78,10 @@ class Settings(TestCase):
         mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
         for name in ("artifact_root", "state_dir", "tokens_file", "tls_cert", "tls_key"):
             self.assertTrue(any(pathlib.PurePath(value(name)).is_relative_to(mount) for mount in mounts), name)
-        self.assertEqual({mount["name"] for mount in container["volumeMounts"]},
-                         {volume["name"] for volume in pod["spec"]["volumes"]})
+        self.assertEqual(
+            {mount["name"] for mount in container["volumeMounts"]},
+            {volume["name"] for volume in pod["spec"]["volumes"]},
+        )
         config = container["args"][container["args"].index("--config") + 1]
         self.assertTrue(any(config.startswith(mount) for mount in mounts))
         self.assertEqual(documents["Service"]["spec"]["selector"], pod["metadata"]["labels"])
@@ -79,7 +93,9 @@ class Settings(TestCase):
         tokens.write_text(documents["Secret"]["stringData"]["tokens"])
         tokens.chmod(0o440)
         (self.folder / "models").mkdir(exist_ok=True)
-        self.check(run("serve", "--check-config", "--tokens-file", tokens, "--artifact-root", self.folder / "models"), 0)
+        self.check(
+            run("serve", "--check-config", "--tokens-file", tokens, "--artifact-root", self.folder / "models"), 0
+        )
 
     def test_the_units_times_fit_the_example(self):
         unit = (DEPLOY / "driftseal.service").read_text()
@@ -97,12 +113,20 @@ class Unit(TestCase):
         if shutil.which("systemd-analyze") is None:
             self.skipTest("there is no systemd-analyze")
         unit = self.folder / "driftseal.service"
-        unit.write_text((DEPLOY / "driftseal.service").read_text().replace("/usr/local/bin/driftseal", engine.DRIFTSEAL))
-        result = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, timeout=60,
-                                check=False)
+        unit.write_text(
+            (DEPLOY / "driftseal.service").read_text().replace("/usr/local/bin/driftseal", engine.DRIFTSEAL)
+        )
+        result = subprocess.run(
+            ["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, timeout=60, check=False
+        )
         self.assertEqual((result.returncode, result.stderr), (0, ""))
-        result = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=20", str(unit)],
-                                capture_output=True, text=True, timeout=60, check=False)
+        result = subprocess.run(
+            ["systemd-analyze", "security", "--offline=true", "--threshold=20", str(unit)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
         self.assertEqual(result.returncode, 0, result.stdout[-400:])
 
 
@@ -115,8 +139,11 @@ def metrics_of(text: str) -> set[str]:
 class Metrics(TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.expressions = [target["expr"] for panel in json.loads((DEPLOY / "grafana-dashboard.json").read_text())["panels"]
-                           for target in panel.get("targets", [])]
+        cls.expressions = [
+            target["expr"]
+            for panel in json.loads((DEPLOY / "grafana-dashboard.json").read_text())["panels"]
+            for target in panel.get("targets", [])
+        ]
         rules = yaml.safe_load((DEPLOY / "prometheus-alerts.yaml").read_text())
         cls.expressions += [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
 
@@ -124,8 +151,12 @@ class Metrics(TestCase):
         random = numpy.random.default_rng(1)
         rows = random.normal(size=(200, 2))
         forest = IsolationForest(n_estimators=10, random_state=1).fit(rows[:100])
-        export(str(self.folder / "detector"), isolation_forest=forest, feature_names=["a", "b"],
-               calibration_rows=rows[100:])
+        export(
+            str(self.folder / "detector"),
+            isolation_forest=forest,
+            feature_names=["a", "b"],
+            calibration_rows=rows[100:],
+        )
         with Engine(self.folder) as one, one.channel() as channel:
             body = '{"family": "rows", "rows": {"cols": 2, "values": [0.1, 0.2]}}'
             self.assertEqual(one.curl("/v1/score", "--json", body)[0], 200)
@@ -137,15 +168,15 @@ class Metrics(TestCase):
         drawn = set().union(*(metrics_of(expression) for expression in self.expressions))
         self.assertGreater(len(drawn), 15)
         self.assertEqual(drawn - there, set())
-        labels = {name: set(re.findall(r'(\w+)="', line)) for name, line in
-                  re.findall(r"^(\w+)\{(.*)\} ", text, re.MULTILINE)}
+        labels = {
+            name: set(re.findall(r'(\w+)="', line)) for name, line in re.findall(r"^(\w+)\{(.*)\} ", text, re.MULTILINE)
+        }
         for expression in self.expressions:
             for name, selector in re.findall(r"\b(driftseal_\w+)\{([^}]*)\}", expression):
                 for label in set(re.findall(r'(\w+)\s*(?:=|!=|=~|!~)"', selector)) - {"instance", "job"}:
                     self.assertIn(label, labels.get(name, set()), expression)
             if match := re.search(r"sum by \((\w+)\) \(rate\((driftseal_\w+)", expression):
                 self.assertIn(match[1], labels.get(match[2], set()) | {"instance", "le"}, expression)
-
 
 
 if __name__ == "__main__":

@@ -35,8 +35,11 @@ class Contract(unittest.TestCase):
         """Access checks and HTTP routes are made from it (options.proto)."""
         methods = 0
         for path in sorted((ROOT / "proto/driftseal/v1").glob("*.proto")):
-            for name, body in re.findall(r"^  rpc (\w+)\(.*?\) returns \(.*?\)(.*?)^  (?=rpc|//|\})|\Z", path.read_text(),
-                                         re.MULTILINE | re.DOTALL):
+            for name, body in re.findall(
+                r"^  rpc (\w+)\(.*?\) returns \(.*?\)(.*?)^  (?=rpc|//|\})|\Z",
+                path.read_text(),
+                re.MULTILINE | re.DOTALL,
+            ):
                 if name:
                     methods += 1
                     self.assertIn("option (rule)", body, f"{path.name}: {name}")
@@ -76,8 +79,9 @@ class Changes(unittest.TestCase):
         self.check_refused(self.changed("scoring.proto", "PRIORITY_LOW = 1;", "PRIORITY_IDLE = 1;"), "PRIORITY_LOW")
 
     def test_a_new_field_is_fine(self):
-        result = self.changed("scoring.proto", "  string family = 2;\n",
-                              "  string family = 2;\n  // New.\n  string new_field = 1000;\n")
+        result = self.changed(
+            "scoring.proto", "  string family = 2;\n", "  string family = 2;\n  // New.\n  string new_field = 1000;\n"
+        )
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
 
 
