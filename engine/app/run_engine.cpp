@@ -13,10 +13,10 @@
 #include "engine/artifact/text.h"
 #include "engine/serve/engine.h"
 #include "engine/serve/grpc_log.h"
+#include "engine/serve/http_access.h"
 #include "engine/serve/http_server.h"
 #include "engine/serve/server.h"
 #include "engine/serve/settings.h"
-#include "prometheus/counter.h"
 
 namespace driftseal::app {
 namespace {
@@ -52,27 +52,7 @@ serve::HttpParts PartsOf(serve::Engine& engine, serve::Server& server) {
   parts.connections = &server.connections();
   parts.log = &engine.log;
   parts.metrics = engine.options.http_metrics ? engine.metrics.get() : nullptr;
-  // Such a request becomes no call of the server, which would count and log it.
-  auto& refused = prometheus::BuildCounter()
-                      .Name("driftseal_http_refused_total")
-                      .Help("HTTP requests that were refused for their token before their body was read, by status.")
-                      .Register(engine.metrics->registry());
-  prometheus::Counter& unknown = refused.Add({{"code", "UNAUTHENTICATED"}});
-  prometheus::Counter& forbidden = refused.Add({{"code", "PERMISSION_DENIED"}});
-  parts.may_call = [&engine, &unknown, &forbidden](std::string_view authorization, std::string_view certificate,
-                                                   int scope) {
-    absl::Status may = engine.gate->MayCall(authorization, certificate, scope);
-    if (may.ok()) return may;
-    const bool forbids = absl::IsPermissionDenied(may);
-    (forbids ? forbidden : unknown).Increment();
-    const std::string error(may.message());
-    serve::CallLog call;
-    call.method = "HTTP";
-    call.code = forbids ? "PERMISSION_DENIED" : "UNAUTHENTICATED";
-    call.error = error;
-    engine.log.Call(call);
-    return may;
-  };
+  parts.may_call = serve::HttpAccess(engine);
   parts.health = [&engine, &server] {
     serve::HttpHealth health;
     health.serving = server.serving();
