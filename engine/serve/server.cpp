@@ -18,7 +18,7 @@
 #include "engine/serve/reflection_service.h"
 #include "engine/serve/scoring_service.h"
 #include "engine/serve/stall_guard.h"
-#include "engine/serve/tls.h"
+#include "engine/serve/tls_keeper.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/resource_quota.h"
 #include "grpcpp/server.h"
@@ -55,6 +55,11 @@ void SetLimits(const Options& options, grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kPingTimeoutMs);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kLeastCallerPingMs);
+  // Fixed windows. gRPC 1.51 otherwise measures the path with pings while data comes in and moves its windows; a caller
+  // that is slowed down then now and then finds itself outside of one and loses its stream (PROTOCOL_ERROR).
+  constexpr int kWindowBytes = 1 << 20;
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kWindowBytes);
   // A few compressed kilobytes can be gigabytes, and gRPC 1.51 limits them before it unpacks them.
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
@@ -98,6 +103,7 @@ struct Server::State {
   Engine& engine;
   const std::shared_ptr<ConnectionLimit> limit;
   const std::shared_ptr<StallGuard> guard;
+  std::unique_ptr<TlsKeeper> tls;  ///< Null: plain text.
   ScoringService scoring;
   DetectorsService detectors;
   IntegrityService integrity;
@@ -135,13 +141,17 @@ absl::Status Server::State::Listen() {
 }
 
 absl::Status Server::State::Start() {
+  absl::StatusOr<std::unique_ptr<TlsKeeper>> keeper = TlsKeeper::Open(engine.options, &engine.log);
+  if (!keeper.ok()) return keeper.status();
+  tls = *std::move(keeper);
   grpc::EnableDefaultHealthCheckService(true);
   grpc::ServerBuilder builder;
   SetLimits(engine.options, builder);
   for (grpc::Service* service : contract()) builder.RegisterService(service);
   reflection.Register(builder);
   using Kind = grpc::ServerBuilder::experimental_type::ExternalConnectionType;
-  hand_over = builder.experimental().AddExternalConnectionAcceptor(Kind::FROM_FD, MakeCredentials(engine.options));
+  hand_over = builder.experimental().AddExternalConnectionAcceptor(
+      Kind::FROM_FD, tls == nullptr ? grpc::InsecureServerCredentials() : tls->Credentials());
   server = builder.BuildAndStart();
   if (server == nullptr) return absl::InternalError("gRPC does not start (its own log says why)");
   SetServing(true);
@@ -209,10 +219,7 @@ ConnectionLimit& Server::connections() { return *state_->limit; }
 
 bool Server::serving() const { return state_->serving; }
 
-absl::Status Server::ReloadCertificates() {
-  const absl::StatusOr<bool> tls = WantsTls(state_->engine.options);
-  return tls.ok() && *tls ? ReadTlsFiles(state_->engine.options).status() : tls.status();
-}
+absl::Status Server::ReloadCertificates() { return state_->tls == nullptr ? absl::OkStatus() : state_->tls->Refresh(); }
 
 void Server::BeginLameDuck() {
   std::call_once(state_->lame, [this] { state_->SetServing(false); });

@@ -31,8 +31,9 @@ class Server {
   /// What health says.
   bool serving() const;
 
-  /// Whether the certificate, key and client CA as they are now fit together. Files that were replaced are taken over
-  /// without this, within kTlsRefreshSeconds (tls.h), for connections from then on; those that do not fit are not.
+  /// Reads certificate, key and client CA again, for connections from then on (a second later at most). Files that were
+  /// replaced are taken over without this, too, within kTlsRefreshSeconds (tls.h). An error where they do not fit
+  /// together: the old ones stay.
   absl::Status ReloadCertificates();
 
   /// Health says NOT_SERVING from now on; everything is still accepted.

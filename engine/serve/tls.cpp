@@ -6,14 +6,13 @@
 #include <openssl/x509.h>
 
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
 
 #include "engine/artifact/source.h"
 #include "engine/artifact/text.h"
-#include "grpcpp/security/tls_certificate_provider.h"
-#include "grpcpp/security/tls_credentials_options.h"
 
 namespace driftseal::serve {
 namespace {
@@ -111,19 +110,6 @@ absl::StatusOr<TlsFiles> ReadTlsFiles(const Options& options) {
   const absl::Status checked = CheckKey(options, files);
   if (!checked.ok()) return checked;
   return files;
-}
-
-std::shared_ptr<grpc::ServerCredentials> MakeCredentials(const Options& options) {
-  if (options.tls_cert.empty()) return grpc::InsecureServerCredentials();
-  auto provider = std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(
-      options.tls_key, options.tls_cert, options.tls_client_ca, kTlsRefreshSeconds);
-  grpc::experimental::TlsServerCredentialsOptions tls(std::move(provider));
-  tls.watch_identity_key_cert_pairs();
-  if (!options.tls_client_ca.empty()) {
-    tls.watch_root_certs();
-    tls.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
-  }
-  return grpc::experimental::TlsServerCredentials(tls);
 }
 
 }  // namespace driftseal::serve

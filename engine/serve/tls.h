@@ -1,13 +1,11 @@
 #ifndef DRIFTSEAL_ENGINE_SERVE_TLS_H_
 #define DRIFTSEAL_ENGINE_SERVE_TLS_H_
 
-#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/serve/options.h"
-#include "grpcpp/security/server_credentials.h"
 
 // TLS and mutual TLS from PEM files.
 namespace driftseal::serve {
@@ -25,11 +23,6 @@ absl::StatusOr<bool> WantsTls(const Options& options);
 /// Errors name the setting and the file: one that is no PEM, a key that is not the certificate's, a certificate that
 /// has expired.
 absl::StatusOr<TlsFiles> ReadTlsFiles(const Options& options);
-
-/// For a server, after ReadTlsFiles had nothing to say; plain text where the settings ask for none. The files are
-/// looked at again every kTlsRefreshSeconds: connections from then on have the new ones, and the old ones stay where
-/// the new ones do not fit together.
-std::shared_ptr<grpc::ServerCredentials> MakeCredentials(const Options& options);
 
 }  // namespace driftseal::serve
 
