@@ -22,22 +22,35 @@ import reflected
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3] / "client" / "python"))
 
-COLUMNS = 5
 MIB = 1 << 20
 SECONDS = 30  # within which anything that is awaited happens; what never happens fails then
-driftseal = ""  # the program; set by main()
+
+
+def argument():
+    """The program under test, from the command line; unittest does not know the flag."""
+    at = sys.argv.index("--driftseal")
+    program = str(pathlib.Path(sys.argv[at + 1]).resolve())
+    del sys.argv[at : at + 2]
+    return program
+
+
+driftseal = argument()
+SCHEMA = json.loads(subprocess.run([driftseal, "schema", "--format", "json"], check=True, capture_output=True).stdout)
+COLUMNS = len(SCHEMA["features"])
 
 
 def make_detector(folder):
-    """A small detector of rows, which needs no fingerprints."""
+    """A small detector of fingerprints, of five of their columns."""
     from driftseal.import_sklearn import export
     from sklearn.ensemble import IsolationForest
 
-    rows = np.random.default_rng(1).normal(size=(200, COLUMNS))
+    rows = np.random.default_rng(1).normal(size=(200, 5))
     export(
         folder,
         isolation_forest=IsolationForest(n_estimators=10, random_state=1).fit(rows),
         calibration_rows=rows,
+        feature_names=[feature["name"] for feature in SCHEMA["features"][:5]],
+        schema=SCHEMA,
         name="rows",
         version=1,
     )
@@ -185,7 +198,7 @@ class Engine:
         if health != b"\x08\x01":
             raise AssertionError(f"health is {health!r}")
         response = self.score(channel=channel)
-        if len(response.combined) != 1 or not np.isfinite(response.p_value[0]):
+        if len(response.combined) != 1 or not np.isfinite(response.combined[0]):
             raise AssertionError(f"one row was scored as {response}")
 
     def settle(self, descriptors, spare=10):
@@ -252,10 +265,4 @@ def token_line(client, scopes, expires=""):
 
 
 def main():
-    global driftseal
-    at = sys.argv.index("--driftseal")
-    driftseal = str(pathlib.Path(sys.argv[at + 1]).resolve())
-    del sys.argv[at : at + 2]
-    # Defined here, and the tests import this module by its name.
-    sys.modules["engine"].driftseal = driftseal
     unittest.main(module="__main__")

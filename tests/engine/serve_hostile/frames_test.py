@@ -180,16 +180,17 @@ class Messages(engine.Case):
                 )
 
     def test_rows_that_are_none(self):
+        columns = engine.COLUMNS
         score = lambda **rows: self.engine.api.message("driftseal.v1.ScoreRequest", rows=rows).SerializeToString()
         cases = {
             "no rows": b"",
             "no columns": score(float32_le=bytes(20)),
             "other columns": score(cols=4, float32_le=bytes(16)),
-            "part of a row": score(cols=5, float32_le=bytes(19)),
+            "part of a row": score(cols=columns, float32_le=bytes(4 * columns - 1)),
             "2^32 - 1 columns": score(cols=2**32 - 1, float32_le=b""),
-            "both kinds": score(cols=5, float32_le=bytes(20), values=[0] * 5),
-            "values short of a row": score(cols=5, values=[1]),
-            "infinite": score(cols=5, values=[float("inf")] * 5),
+            "both kinds": score(cols=columns, float32_le=bytes(4 * columns), values=[0] * columns),
+            "values short of a row": score(cols=columns, values=[1]),
+            "infinite": score(cols=columns, values=[float("inf")] * columns),
         }
         for name, body in cases.items():
             with self.subTest(name):

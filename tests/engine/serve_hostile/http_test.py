@@ -156,7 +156,12 @@ class Http(engine.Case):
 
     def test_json(self):
         deep = 200_000
-        row = lambda value: b'{"rows":{"cols":5,"values":[' + value + b",0,0,0,0]}}"
+        row = (
+            lambda value: b'{"rows":{"cols":%d,"values":[' % engine.COLUMNS
+            + value
+            + b",0" * (engine.COLUMNS - 1)
+            + b"]}}"
+        )
         bombs = {
             "arrays in arrays": b"[" * deep,
             "objects in objects": b'{"rows":' * deep + b"}" * deep,

@@ -74,12 +74,12 @@ class Streams(engine.Case):
             self.assertEqual(len(set(ids)), len(ids))
 
     def test_score_stream(self):
-        score = self.engine.rows(512)
+        score = self.engine.rows(64)
         score.detail = 3
         self.unread(
             "ScoreStream",
             lambda i: self.engine.api.message("driftseal.v1.ScoreStreamRequest", id=i, request=score),
-            lambda answer: len(answer.response.combined) == 512,
+            lambda answer: len(answer.response.combined) == 64,
         )
 
     def test_verify_stream(self):
@@ -128,7 +128,7 @@ class Streams(engine.Case):
 class Unary(engine.Case):
     def test_answers_that_have_no_window(self):
         """A client whose windows are closed gets no answer, and costs no more than what it asked for."""
-        body = self.engine.rows(2000).SerializeToString()
+        body = self.engine.rows(40).SerializeToString()
         before = self.engine.rss()
         with Connection(self.engine.grpc_port, settings=struct.pack(">HI", 4, 0)) as connection:
             connection.socket.settimeout(2)

@@ -40,7 +40,10 @@ class Reflection(engine.Case):
 
     def test_score_from_json(self):
         text = json.dumps(
-            {"rows": {"cols": engine.COLUMNS, "values": [0.25, "NaN", 0, -1, 2] * 3}, "detail": "DETAIL_DRIVERS"}
+            {
+                "rows": {"cols": engine.COLUMNS, "values": [0.25, "NaN", *[0] * (engine.COLUMNS - 2)] * 3},
+                "detail": "DETAIL_DRIVERS",
+            }
         )
         request = self.engine.api.from_json("driftseal.v1.ScoreRequest", text)
         answer = json_format.MessageToDict(
