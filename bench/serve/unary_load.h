@@ -22,7 +22,7 @@ struct UnaryLoad {
   size_t in_flight = 8;
   /// Open loop, where above 0: requests a second, due at times drawn as of a Poisson process whether or not earlier
   /// ones were answered. Latency counts from the time a request was due, so that a slow server cannot hide by slowing
-  /// the generator down.
+  /// the generator down. It wakes every 100 µs at most: up to so much of a latency is its own.
   double rate = 0;
   size_t most_in_flight = 20000;  ///< Open loop: what is due beyond so many is not sent and counts as "unsent".
   size_t pollers = 1;             ///< Threads that take answers.
