@@ -61,7 +61,7 @@ struct Options {
   size_t queue_rows = 65536;
   /// Nor does a job of a client wait longer than this for others' and its own rows before it, at the rate measured of
   /// late: what is accepted is answered soon.
-  std::chrono::microseconds queue_delay{20000};
+  std::chrono::microseconds queue_delay{10000};
   size_t threads = 0;  ///< Of the batcher's own, beside those of the backend; 0: 2 to 4, by the number of cores.
 };
 

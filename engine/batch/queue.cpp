@@ -42,8 +42,13 @@ bool JobQueue::LetIn(const Client& client, size_t rows, size_t most_cost, Load* 
   const size_t own_turn = clients * (client.cost + quantum_);
   if (std::min(cost_, own_turn) <= most_cost) return true;
   const size_t share = most_cost / clients;
-  if (clients > 1 && client.cost >= share) return refuse(Load::Full::kClientShare, client.rows, share);
-  return refuse(Load::Full::kQueue, rows_, most_cost);
+  // The limit is told in rows like those that wait.
+  const auto in_rows = [this](size_t limit_cost) {
+    return static_cast<size_t>(static_cast<double>(rows_) / static_cast<double>(cost_) *
+                               static_cast<double>(limit_cost));
+  };
+  if (clients > 1 && client.cost >= share) return refuse(Load::Full::kClientShare, client.rows, in_rows(share));
+  return refuse(Load::Full::kQueue, rows_, in_rows(most_cost));
 }
 
 bool JobQueue::Push(Job* job, size_t cost, size_t most_cost, Clock::time_point now, Load* load) {

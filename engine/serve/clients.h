@@ -33,6 +33,7 @@ struct Client {
 
   const std::string key, label;
   std::atomic<uint64_t> requests{0}, rows{0}, refused{0};
+  std::atomic<size_t> open{0};  ///< Calls.
   std::atomic<Clock::rep> last_seen{0};
 
  private:

@@ -114,9 +114,14 @@ absl::Status DrainingStatus() {
 }
 
 struct Gate::State {
-  State(RateLimit limit, Metrics* counts, Log* to) : clients(limit, kClients), metrics(*counts), log(*to) {}
+  State(const Options& options, Metrics* counts, Log* to)
+      : clients({options.client_requests_per_second, std::max(options.client_burst, 1.0)}, kClients),
+        most_calls(options.max_client_calls),
+        metrics(*counts),
+        log(*to) {}
 
   Clients clients;
+  const size_t most_calls;
   Metrics& metrics;
   Log& log;
   std::vector<Method> methods;
@@ -124,11 +129,21 @@ struct Gate::State {
 
   std::atomic<bool> draining{false};
   std::atomic<size_t> admitted{0};
+  std::atomic<std::chrono::steady_clock::rep> next_refusal{0};  // When the log tells of another one.
   std::mutex idle_mutex;
   std::condition_variable idle;
   // Held while listeners are told; one that is told may make others go.
   std::recursive_mutex listeners_mutex;
   std::set<DrainListener*> listeners;
+
+  // An overload is one event and not as many as there are calls that it refuses, which the metrics count.
+  bool Tells(grpc::StatusCode code) {
+    if (code != grpc::StatusCode::RESOURCE_EXHAUSTED) return true;
+    constexpr std::chrono::milliseconds kBetween(100);
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+    auto next = next_refusal.load(std::memory_order_relaxed);
+    return now.count() >= next && next_refusal.compare_exchange_strong(next, (now + kBetween).count());
+  }
 
   void Leave() {
     if (admitted.fetch_sub(1) != 1 || !draining) return;
@@ -158,7 +173,15 @@ Call::Call(Gate& gate, const Method& method, grpc::CallbackServerContext* contex
     return;
   }
   client_ = caller->name.empty() ? state.clients.At(caller->address) : state.clients.Named(caller->name);
+  client_->open.fetch_add(1, std::memory_order_relaxed);
   if (status_ = CheckScope(*caller, method_.scope); !status_.ok()) return;
+  // gRPC's own limit of streams holds for a connection, and only once its client has acknowledged it.
+  if (const size_t open = client_->open.load(std::memory_order_relaxed); open > state.most_calls) {
+    client_->refused.fetch_add(1, std::memory_order_relaxed);
+    status_ = WithOverload(absl::ResourceExhaustedError(Cat(state.most_calls, " calls of this client are open")),
+                           v1::Overload::RESOURCE_CLIENT_CALLS, open - 1, state.most_calls, std::chrono::seconds(1));
+    return;
+  }
   const RateLimit& limit = state.clients.limit();
   const std::chrono::nanoseconds wait = client_->Take(limit, began_);
   if (wait > std::chrono::nanoseconds(0)) {
@@ -175,8 +198,11 @@ Call::~Call() {
   Gate::State& state = *gate_.state_;
   const auto duration = std::chrono::steady_clock::now() - began_;
   state.metrics.CountCall(method_.index, code_, duration, rows_);
-  if (client_ != nullptr && rows_ > 0) client_->rows.fetch_add(rows_, std::memory_order_relaxed);
-  if (code_ != grpc::StatusCode::OK || state.log.Enabled(LogLevel::kDebug)) {
+  if (client_ != nullptr) {
+    client_->open.fetch_sub(1, std::memory_order_relaxed);
+    if (rows_ > 0) client_->rows.fetch_add(rows_, std::memory_order_relaxed);
+  }
+  if ((code_ != grpc::StatusCode::OK && state.Tells(code_)) || state.log.Enabled(LogLevel::kDebug)) {
     const std::string peer = PeerOf(*context_);
     const std::string& name = label();
     state.log.Call({request_id(), name, peer, method_.path, CodeName(code_), message_, duration});
@@ -215,8 +241,7 @@ grpc::Status Call::End(const absl::Status& status) {
 
 absl::StatusOr<std::unique_ptr<Gate>> Gate::Open(const Options& options, Metrics* metrics, Log* log) {
   if (const absl::Status anonymous = CheckAnonymous(options); !anonymous.ok()) return anonymous;
-  auto state = std::make_unique<State>(
-      RateLimit{options.client_requests_per_second, std::max(options.client_burst, 1.0)}, metrics, log);
+  auto state = std::make_unique<State>(options, metrics, log);
   absl::StatusOr<std::vector<Method>> methods = MethodsOfContract();
   if (!methods.ok()) return methods.status();
   state->methods = *std::move(methods);

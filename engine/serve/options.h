@@ -37,7 +37,7 @@ struct Options {
   size_t batch_rows = 1024;
   uint64_t batch_wait_us = 500;
   size_t queue_rows = 65536;
-  uint64_t queue_delay_ms = 20;
+  uint64_t queue_delay_ms = 10;
   double alpha = 0.05, quarantine_alpha = 0.01;
 
   // Verifying.
@@ -47,6 +47,7 @@ struct Options {
   // Limits.
   size_t max_message_bytes = 16u << 20;
   size_t max_streams_per_connection = 1024;  ///< Calls at once on one connection.
+  size_t max_client_calls = 8192;            ///< Calls of one client at once, on all its connections.
   size_t max_connections = 16384;            ///< gRPC and HTTP together.
   size_t http_threads = 2;
   uint64_t handshake_timeout_ms = 5000;  ///< A connection that has not said what it wants by then is closed.

@@ -96,6 +96,8 @@ const std::vector<Setting>& Table() {
              "A larger message or HTTP body is refused."),
       Number("Limits", "max_streams_per_connection", "calls", &O::max_streams_per_connection, 1, 1e6,
              "Calls at once on one connection; more wait in the client."),
+      Number("Limits", "max_client_calls", "calls", &O::max_client_calls, 1, 1e6,
+             "Calls of one client at once, on all its connections; more are refused with RESOURCE_EXHAUSTED."),
       Number("Limits", "max_connections", "connections", &O::max_connections, 1, 1e6,
              "Connections at once, gRPC and HTTP together; more are closed. Needs as many file descriptors."),
       Number("Limits", "http_threads", "threads", &O::http_threads, 1, 256, "Threads that read and write HTTP."),

@@ -107,8 +107,8 @@ void StallGuard::State::Look() {
 // if gRPC closed this one and accepted another within that microsecond.
 void StallGuard::State::Close(Connection& connection) {
   if (CookieOf(connection.fd) != connection.cookie) return;
+  ++closed;  // First: whoever sees the connection gone finds it counted.
   ::shutdown(connection.fd, SHUT_RDWR);
-  ++closed;
   log.Warning("closed a connection that sends without end", {{"unanswered_bytes", connection.silent}});
 }
 

@@ -155,6 +155,40 @@ TEST_F(GateTest, EachClientHasItsRate) {
   EXPECT_EQ(server.Metric(R"(driftseal_client_rate_limited_total{client="fast"})"), 1);
 }
 
+TEST_F(GateTest, AClientsOpenCallsAreBoundedOverAllItsConnections) {
+  serve::Options options = TestServer::DefaultOptions();
+  options.max_client_calls = 3;
+  TestServer server(options);
+  const v1::ScoreRequest request = RequestOf(SomeRows(1));
+  struct Open {
+    std::unique_ptr<v1::Scoring::Stub> stub;
+    grpc::ClientContext context;
+    std::unique_ptr<grpc::ClientReaderWriter<v1::ScoreStreamRequest, v1::ScoreStreamResponse>> stream;
+  };
+  std::vector<std::unique_ptr<Open>> open;
+  for (size_t i = 0; i < options.max_client_calls; ++i) {
+    Open& call = *open.emplace_back(std::make_unique<Open>());
+    call.stub = v1::Scoring::NewStub(server.Connect());
+    call.stream = call.stub->ScoreStream(&call.context);
+    v1::ScoreStreamRequest message;
+    *message.mutable_request() = request;
+    v1::ScoreStreamResponse response;
+    ASSERT_TRUE(call.stream->Write(message) && call.stream->Read(&response)) << "it is open";
+  }
+  const Reply refused = server.Score(request);
+  EXPECT_EQ(refused.status.error_code(), StatusCode::RESOURCE_EXHAUSTED);
+  v1::Overload overload;
+  v1::RetryInfo retry;
+  ASSERT_TRUE(OverloadOf(refused.status, &overload, &retry));
+  EXPECT_EQ(overload.resource(), v1::Overload::RESOURCE_CLIENT_CALLS);
+  EXPECT_EQ(overload.used(), 3u);
+  EXPECT_EQ(overload.limit(), 3u);
+  open.front()->stream->WritesDone();
+  EXPECT_TRUE(open.front()->stream->Finish().ok());
+  EXPECT_TRUE(Eventually([&] { return server.Score(request).status.ok(); }));
+  for (size_t i = 1; i < open.size(); ++i) open[i]->context.TryCancel();
+}
+
 TEST_F(GateTest, TheGatewayIsBelieved) {
   serve::Options options = TestServer::DefaultOptions();
   options.client_requests_per_second = 0.01;
