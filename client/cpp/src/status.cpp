@@ -41,6 +41,8 @@ const char* ResourceName(v1::Overload::Resource resource) {
       return "client-queue";
     case v1::Overload::RESOURCE_CLIENT_RATE:
       return "client-rate";
+    case v1::Overload::RESOURCE_CLIENT_CALLS:
+      return "client-calls";
     case v1::Overload::RESOURCE_VERIFICATIONS:
       return "verifications";
     case v1::Overload::RESOURCE_OPERATIONS:

@@ -38,7 +38,7 @@ const char* CodeName(Code code);
 
 /// What the engine had too much of when it refused a call.
 struct Load {
-  std::string resource;  ///< "queue", "client-queue", "client-rate", "verifications", "operations"
+  std::string resource;  ///< "queue", "client-queue", "client-rate", "client-calls", "verifications", "operations"
   uint64_t used = 0, limit = 0;
 };
 
