@@ -98,13 +98,8 @@ void Notify(std::string_view state, Log& log) {
   }
 }
 
-bool IsLoopback(const std::string& listen) {
-  const auto address = serve::SplitAddress(listen);
-  return !address || address->first == "localhost" || address->first == "::1" || address->first.starts_with("127.");
-}
-
 void WarnOfExposure(const Options& options, Log& log) {
-  if (IsLoopback(options.grpc_listen) && IsLoopback(options.http_listen)) return;
+  if (serve::IsLoopback(options.grpc_listen) && serve::IsLoopback(options.http_listen)) return;
   if (options.tokens_file.empty() && options.tls_client_ca.empty()) {
     log.Warning("anybody who reaches the port may do everything: allow_anonymous is set and nobody is asked");
   } else if (options.tls_cert.empty()) {

@@ -16,6 +16,7 @@
 #include <thread>
 #include <utility>
 
+#include "engine/artifact/posix.h"
 #include "engine/artifact/text.h"
 
 namespace driftseal::serve {
@@ -23,28 +24,10 @@ namespace {
 
 using artifact::Cat;
 using artifact::Quoted;
+using artifact::UniqueFd;
 
 constexpr int kBacklog = 4096;
 constexpr int kAcceptsInARow = 64;  // Of one listener, before the others have their turn.
-
-class Descriptor {
- public:
-  Descriptor() = default;
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Descriptor() { Close(); }
-  void Close() {
-    if (fd_ >= 0) close(std::exchange(fd_, -1));
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_ = -1;
-};
 
 struct HostPort {
   std::string host;
@@ -70,7 +53,7 @@ absl::StatusOr<HostPort> Split(const std::string& address) {
   return split;
 }
 
-absl::StatusOr<Descriptor> ListenOn(const addrinfo& info, uint16_t port, const std::string& address) {
+absl::StatusOr<UniqueFd> ListenOn(const addrinfo& info, uint16_t port, const std::string& address) {
   sockaddr_storage where{};
   std::memcpy(&where, info.ai_addr, info.ai_addrlen);
   if (info.ai_family == AF_INET6) {
@@ -78,7 +61,7 @@ absl::StatusOr<Descriptor> ListenOn(const addrinfo& info, uint16_t port, const s
   } else {
     reinterpret_cast<sockaddr_in*>(&where)->sin_port = htons(port);
   }
-  Descriptor fd(socket(info.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  UniqueFd fd(socket(info.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (fd.get() < 0) return absl::ErrnoToStatus(errno, Cat(address, ": no socket"));
   const int on = 1;
   // A restart must not wait for connections of the last run to be forgotten. "[::]" takes IPv4 as well.
@@ -104,7 +87,7 @@ int PortOf(int fd) {
                                            : reinterpret_cast<const sockaddr_in*>(&where)->sin_port);
 }
 
-absl::StatusOr<std::vector<Descriptor>> ListenOnAll(const std::string& address) {
+absl::StatusOr<std::vector<UniqueFd>> ListenOnAll(const std::string& address) {
   const absl::StatusOr<HostPort> split = Split(address);
   if (!split.ok()) return split.status();
   addrinfo hints{};
@@ -115,12 +98,12 @@ absl::StatusOr<std::vector<Descriptor>> ListenOnAll(const std::string& address) 
     return absl::InvalidArgumentError(Cat(Quoted(address), ": ", gai_strerror(error)));
   }
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> infos(found, &freeaddrinfo);
-  std::vector<Descriptor> listeners;
+  std::vector<UniqueFd> listeners;
   uint16_t port = split->port;
   absl::Status first_error;
   for (const addrinfo* info = found; info != nullptr; info = info->ai_next) {
     if (info->ai_family != AF_INET && info->ai_family != AF_INET6) continue;
-    absl::StatusOr<Descriptor> listener = ListenOn(*info, port, address);
+    absl::StatusOr<UniqueFd> listener = ListenOn(*info, port, address);
     if (listener.ok()) {
       if (port == 0) port = static_cast<uint16_t>(PortOf(listener->get()));  // The same one for all addresses.
       listeners.push_back(*std::move(listener));
@@ -137,8 +120,8 @@ absl::StatusOr<std::vector<Descriptor>> ListenOnAll(const std::string& address) 
 }  // namespace
 
 struct Acceptor::State {
-  std::vector<Descriptor> listeners;
-  Descriptor wake, spare;
+  std::vector<UniqueFd> listeners;
+  UniqueFd wake, spare;
   ConnectionLimit* limit = nullptr;
   Log* log = nullptr;
   std::function<void(int, int)> accepted;
@@ -154,7 +137,7 @@ struct Acceptor::State {
 
 void Acceptor::State::Run() {
   std::vector<pollfd> polled;
-  for (const Descriptor& listener : listeners) polled.push_back({listener.get(), POLLIN, 0});
+  for (const UniqueFd& listener : listeners) polled.push_back({listener.get(), POLLIN, 0});
   polled.push_back({wake.get(), POLLIN, 0});
   while (!stopping) {
     if (poll(polled.data(), polled.size(), -1) < 0 && errno != EINTR) break;
@@ -191,13 +174,13 @@ bool Acceptor::State::OutOfDescriptors(int listener, int error) {
     log->Warning("connections are refused: the process or the system is out of descriptors or memory",
                  {{"error", std::strerror(error)}});
   }
-  spare.Close();
+  spare = UniqueFd();
   const int fd = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
   if (fd >= 0) {
     close(fd);
     limit->CountRefused();
   }
-  spare = Descriptor(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  spare = UniqueFd(open("/dev/null", O_RDONLY | O_CLOEXEC));
   if (fd >= 0) return true;
   // Somebody else took the spare one. Wait a little, but not for the listener, which is ready all the time.
   pollfd woken{wake.get(), POLLIN, 0};
@@ -208,13 +191,13 @@ bool Acceptor::State::OutOfDescriptors(int listener, int error) {
 
 absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Listen(const std::string& address, ConnectionLimit* limit, Log* log,
                                                            std::function<void(int, int)> accepted) {
-  absl::StatusOr<std::vector<Descriptor>> listeners = ListenOnAll(address);
+  absl::StatusOr<std::vector<UniqueFd>> listeners = ListenOnAll(address);
   if (!listeners.ok()) return listeners.status();
   auto state = std::make_unique<State>();
   state->listeners = *std::move(listeners);
   state->port = PortOf(state->listeners.front().get());
-  state->wake = Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  state->spare = Descriptor(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  state->wake = UniqueFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  state->spare = UniqueFd(open("/dev/null", O_RDONLY | O_CLOEXEC));
   if (state->wake.get() < 0 || state->spare.get() < 0)
     return absl::ErrnoToStatus(errno, Cat(address, ": no descriptor"));
   state->limit = limit;

@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
-#include <random>
 #include <set>
 #include <unordered_map>
 #include <utility>
@@ -19,6 +18,8 @@
 #include "engine/artifact/text.h"
 #include "engine/serve/clients.h"
 #include "engine/serve/credentials.h"
+#include "engine/serve/request_id.h"
+#include "engine/serve/settings.h"
 #include "engine/serve/status.h"
 #include "engine/serve/tokens.h"
 
@@ -34,36 +35,6 @@ std::string_view View(grpc::string_ref text) { return {text.data(), text.size()}
 
 const char* ScopeName(int scope) {
   return scope == v1::SCOPE_SCORE ? "score" : scope == v1::SCOPE_VERIFY ? "verify" : "admin";
-}
-
-bool IsSaneId(std::string_view id) {
-  constexpr size_t kLongest = 128;
-  if (id.empty() || id.size() > kLongest) return false;
-  for (const unsigned char c : id) {
-    if (c <= ' ' || c >= 0x7F || c == '"' || c == '\\') return false;
-  }
-  return true;
-}
-
-// Unique in this process, and not to be guessed from another one's: splitmix64 over a random start.
-std::string MakeId() {
-  static const uint64_t start = (uint64_t{std::random_device()()} << 32) ^ std::random_device()();
-  static std::atomic<uint64_t> count{0};
-  uint64_t x = start + 0x9E3779B97F4A7C15u * (1 + count.fetch_add(1, std::memory_order_relaxed));
-  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
-  x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
-  x ^= x >> 31;
-  std::string id(16, '0');
-  for (char& c : id) {
-    c = "0123456789abcdef"[x & 15];
-    x >>= 4;
-  }
-  return id;
-}
-
-bool IsLoopback(const std::string& listen) {
-  const std::string host = listen.substr(0, listen.rfind(':'));
-  return listen.empty() || host == "localhost" || host == "[::1]" || host.starts_with("127.");
 }
 
 absl::Status CheckAnonymous(const Options& options) {
@@ -157,7 +128,7 @@ Call::Call(Gate& gate, const Method& method, grpc::CallbackServerContext* contex
   Gate::State& state = *gate_.state_;
   state.metrics.CallBegan();
   const auto& metadata = context_->client_metadata();
-  if (const auto id = metadata.find(kRequestId); id != metadata.end() && IsSaneId(View(id->second))) {
+  if (const auto id = metadata.find(kRequestId); id != metadata.end() && IsSaneRequestId(View(id->second))) {
     request_id_ = View(id->second);
   }
   // First in, then a look at the sign: whoever drains does it the other way round, so that no call slips through.
@@ -221,7 +192,7 @@ const std::string& Call::label() const {
 }
 
 const std::string& Call::request_id() {
-  if (request_id_.empty()) request_id_ = MakeId();
+  if (request_id_.empty()) request_id_ = MakeRequestId();
   return request_id_;
 }
 

@@ -2,15 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
-#include <random>
 
-#include "absl/strings/str_format.h"
 #include "boost/asio/post.hpp"
 #include "driftseal/v1/options.pb.h"
 #include "engine/artifact/text.h"
 #include "engine/serve/http_openapi.h"
 #include "engine/serve/http_status.h"
+#include "engine/serve/request_id.h"
 #include "nlohmann/json.hpp"
 
 namespace driftseal::serve {
@@ -20,16 +18,6 @@ using artifact::Cat;
 
 constexpr size_t kLargeBody = 64 << 10;
 constexpr std::array<std::string_view, 5> kPages = {"/health", "/healthz", "/readyz", "/metrics", "/openapi.json"};
-
-// Unique, and not to be guessed: splitmix64 over a random start.
-std::string MakeRequestId() {
-  static const uint64_t start = (uint64_t{std::random_device()()} << 32) ^ std::random_device()();
-  static std::atomic<uint64_t> count{0};
-  uint64_t z = start + ++count * 0x9E3779B97F4A7C15u;
-  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-  z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-  return absl::StrFormat("%016x", z ^ (z >> 31));
-}
 
 std::string_view Trim(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);

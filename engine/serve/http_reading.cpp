@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "boost/beast/http/field.hpp"
+#include "engine/serve/request_id.h"
 
 namespace driftseal::serve {
 namespace {
@@ -14,13 +15,6 @@ std::string_view View(boost::beast::string_view text) { return {text.data(), tex
 
 bool SameName(std::string_view a, std::string_view b) {
   return boost::beast::iequals({a.data(), a.size()}, {b.data(), b.size()});
-}
-
-// As the gate takes it; anything else is replaced by one of ours.
-bool IsSaneId(std::string_view id) {
-  constexpr size_t kLongest = 128;
-  return id.size() <= kLongest &&
-         std::all_of(id.begin(), id.end(), [](char c) { return c > ' ' && c < 0x7f && c != '"' && c != '\\'; });
 }
 
 // A header that may come once.
@@ -71,7 +65,7 @@ HttpHead ReadHead(const HttpParser::value_type& message, std::string_view peer, 
         break;
     }
   }
-  if (!IsSaneId(request.request_id)) request.request_id = {};
+  if (!IsSaneRequestId(request.request_id)) request.request_id = {};  // Replaced by one of ours.
   const auto refuse = [&](int status, const char* why) {
     if (!head.error.empty()) return;
     head.status = status;

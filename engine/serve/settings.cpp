@@ -97,6 +97,11 @@ std::optional<std::pair<std::string, uint16_t>> SplitAddress(std::string_view ad
   return std::pair(std::string(host), port);
 }
 
+bool IsLoopback(const std::string& listen) {
+  const std::string host = listen.substr(0, listen.rfind(':'));
+  return listen.empty() || host == "localhost" || host == "[::1]" || host.starts_with("127.");
+}
+
 std::string JoinAddress(std::string_view host, uint16_t port) {
   const bool six = host.find(':') != std::string_view::npos;
   return Cat(six ? "[" : "", host, six ? "]:" : ":", port);

@@ -43,6 +43,8 @@ std::string ValueOf(const Setting& setting, const Options& options);
 
 /// "host:port" or "[host]:port" in its parts, without brackets; nothing for anything else. Port 0 to 65535.
 std::optional<std::pair<std::string, uint16_t>> SplitAddress(std::string_view address);
+/// Whether nobody from outside reaches an address to listen on: loopback, or none at all.
+bool IsLoopback(const std::string& listen);
 std::string JoinAddress(std::string_view host, uint16_t port);
 
 /// Collects the settings of all sources, the weakest first: file, environment, flags. Nothing that is wrong is taken

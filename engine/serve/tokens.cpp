@@ -18,6 +18,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "driftseal/v1/options.pb.h"
+#include "engine/artifact/posix.h"
 #include "engine/artifact/text.h"
 
 namespace driftseal::serve {
@@ -92,14 +93,10 @@ std::vector<std::string_view> Words(std::string_view line) {
 }
 
 absl::StatusOr<std::string> ReadPrivateFile(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return absl::ErrnoToStatus(errno, Cat(path, ": cannot be opened"));
-  struct Closer {
-    int fd;
-    ~Closer() { close(fd); }
-  } const closer{fd};
+  const artifact::UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (fd.get() < 0) return absl::ErrnoToStatus(errno, Cat(path, ": cannot be opened"));
   struct stat info {};
-  if (fstat(fd, &info) != 0) return absl::ErrnoToStatus(errno, path);
+  if (fstat(fd.get(), &info) != 0) return absl::ErrnoToStatus(errno, path);
   if (!S_ISREG(info.st_mode)) return absl::FailedPreconditionError(Cat(path, ": is no regular file"));
   if ((info.st_mode & S_IRWXO) != 0) {
     return absl::PermissionDeniedError(Cat(path, ": everybody may read or write it; expected mode 0600 or 0640"));
@@ -107,7 +104,7 @@ absl::StatusOr<std::string> ReadPrivateFile(const std::string& path) {
   std::string text;
   std::array<char, 1u << 16> buffer{};
   for (;;) {
-    const ssize_t got = read(fd, buffer.data(), buffer.size());
+    const ssize_t got = read(fd.get(), buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return absl::ErrnoToStatus(errno, path);
     if (got == 0) return text;
