@@ -22,11 +22,14 @@ namespace {
 constexpr size_t kQuantum = 64;
 /// More calls of Done than these, and somebody else is woken to look after the queue meanwhile.
 constexpr size_t kFewEnded = 4;
+/// Rounds that a caller in Submit scores at most, before it goes on with its own work.
+constexpr size_t kMostInSubmit = 4;
 
 Options Checked(Options options) {
   options.batch_rows = std::max<size_t>(1, options.batch_rows);
   options.queue_rows = std::max<size_t>(2, options.queue_rows);
-  if (options.threads == 0) options.threads = std::clamp(std::thread::hardware_concurrency(), 2u, 4u);
+  options.at_once = std::max<size_t>(1, options.at_once);
+  if (options.threads == 0) options.threads = std::max<size_t>(2, options.at_once);
   return options;
 }
 
@@ -41,9 +44,9 @@ absl::Status Refusal(const Load& load) {
 
 }  // namespace
 
-/// One round is scored at a time, by the thread that holds the device (`busy`): a thread of the batcher, or a caller in
-/// Submit that found the device idle. Whoever gives the device back while jobs wait sees to it that a thread of the
-/// batcher takes it next; then it tells the callers, while that one scores (leader and followers).
+/// At most `at_once` rounds are scored at a time, each by the thread that took it: one of the batcher, or a caller in
+/// Submit that found the device free. Whoever ends a round while jobs wait sees to it that somebody takes them next
+/// (leader and followers).
 struct Batcher::State {
   explicit State(const Options& given)
       : options(Checked(given)),
@@ -52,10 +55,14 @@ struct Batcher::State {
     for (size_t t = 0; t < options.threads; ++t) threads.emplace_back([this] { Serve(); });
   }
 
+  bool Free() const { return running < options.at_once && !gathering; }
+  bool Small() const { return queue.cost() < Pace::kWorthwhile; }
   bool ShouldGather(Clock::time_point now) const;
   void Gather(std::unique_lock<std::mutex>& lock);
+  bool WantsHelp();
   std::unique_ptr<Round> TakeRound(Clock::time_point now);
-  void RunRound(std::unique_lock<std::mutex>& lock, std::unique_ptr<Round> round, bool stays);
+  void RunRound(std::unique_lock<std::mutex>& lock, Clock::time_point now);
+  void RunInSubmit(std::unique_lock<std::mutex>& lock, Clock::time_point now);
   void Serve();
   absl::Status Check(Job& job) const;
   void FillLoad(Load& load) const;
@@ -67,7 +74,7 @@ struct Batcher::State {
   JobQueue queue;
   Pace pace;
   Counts counts;
-  bool busy = false;       ///< Somebody holds the device.
+  size_t running = 0;      ///< Rounds that are being scored.
   bool gathering = false;  ///< A thread of the batcher waits for more rows.
   bool called = false;     ///< A sleeper was woken and is on its way.
   bool draining = false, stopping = false;
@@ -81,7 +88,7 @@ struct Batcher::State {
 };
 
 bool Batcher::State::ShouldGather(Clock::time_point now) const {
-  return pace.gathers() && !draining && queue.cost() < Pace::kWorthwhile && now < queue.since() + options.batch_wait;
+  return pace.gathers() && !draining && Small() && now < queue.since() + options.batch_wait;
 }
 
 void Batcher::State::Gather(std::unique_lock<std::mutex>& lock) {
@@ -96,8 +103,15 @@ void Batcher::State::Gather(std::unique_lock<std::mutex>& lock) {
   pace.Gathered(queue.jobs());
 }
 
+/// True: the caller wakes a thread of the batcher for the jobs that wait, once it has let go of the lock. Where all of
+/// them are awake they will look.
+bool Batcher::State::WantsHelp() {
+  if (queue.empty() || !Free() || called || sleepers == 0) return false;
+  called = true;
+  return true;
+}
+
 std::unique_ptr<Round> Batcher::State::TakeRound(Clock::time_point now) {
-  busy = true;
   std::unique_ptr<Round> round;
   if (spare.empty()) {
     round = std::make_unique<Round>();
@@ -106,11 +120,16 @@ std::unique_ptr<Round> Batcher::State::TakeRound(Clock::time_point now) {
     spare.pop_back();
   }
   queue.Take(options.batch_rows, now, round->taken, round->ended, counts);
+  round->alone = running == 0 && queue.empty();
   return round;
 }
 
-void Batcher::State::RunRound(std::unique_lock<std::mutex>& lock, std::unique_ptr<Round> round, bool stays) {
+void Batcher::State::RunRound(std::unique_lock<std::mutex>& lock, Clock::time_point now) {
+  std::unique_ptr<Round> round = TakeRound(now);
+  ++running;
+  const bool deep = WantsHelp();
   lock.unlock();
+  if (deep) work.notify_one();
   const Clock::time_point start = Clock::now();
   round->Score();
   const Clock::duration took = Clock::now() - start;
@@ -120,13 +139,11 @@ void Batcher::State::RunRound(std::unique_lock<std::mutex>& lock, std::unique_pt
     counts.batch_rows += round->rows;
     ++counts.batches_by_rows[ColumnOf(Counts::kRows, round->rows)];
     counts.compute_seconds += std::chrono::duration<double>(took).count();
-    pace.Scored(round->cost, took);
+    pace.Scored(round->cost, took, running);
   }
   round->Finish(queue);
-  busy = false;
-  const bool leaves = !stays || round->ended.size() > kFewEnded;
-  const bool call = leaves && !queue.empty() && sleepers > 0 && !called;
-  called |= call;
+  --running;
+  const bool call = round->ended.size() > kFewEnded && WantsHelp();
   lock.unlock();
   if (call) work.notify_one();
   const size_t ended = round->ended.size();
@@ -137,12 +154,24 @@ void Batcher::State::RunRound(std::unique_lock<std::mutex>& lock, std::unique_pt
   spare.push_back(std::move(round));
 }
 
+/// Of a few rows that came meanwhile the caller scores as well: a thread of the batcher would have to be woken for
+/// them.
+void Batcher::State::RunInSubmit(std::unique_lock<std::mutex>& lock, Clock::time_point now) {
+  for (size_t rounds = 0; rounds < kMostInSubmit; ++rounds, now = Clock::now()) {
+    if (rounds > 0 && (queue.empty() || !Free() || called || !Small() || ShouldGather(now))) break;
+    RunRound(lock, now);
+  }
+  if (!WantsHelp()) return;
+  lock.unlock();
+  work.notify_one();
+}
+
 void Batcher::State::Serve() {
   // Times of waiting are exact to a microsecond then, and not to 50.
   prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL);
   std::unique_lock lock(mutex);
   while (!stopping) {
-    if (busy || gathering || queue.empty()) {
+    if (!Free() || queue.empty()) {
       ++sleepers;
       work.wait(lock);
       --sleepers;
@@ -150,7 +179,7 @@ void Batcher::State::Serve() {
       continue;
     }
     if (ShouldGather(Clock::now())) Gather(lock);
-    if (!queue.empty()) RunRound(lock, TakeRound(Clock::now()), true);
+    if (!queue.empty()) RunRound(lock, Clock::now());
   }
 }
 
@@ -212,15 +241,16 @@ absl::Status Batcher::Submit(Job* job, Load* load) {
   }
   ++state.outstanding;
   state.pace.Came(now);
-  if (state.busy || state.called) return absl::OkStatus();
-  if (state.gathering) {
-    const bool enough = state.queue.cost() >= Pace::kWorthwhile;
+  if (state.gathering && !state.Small()) {
     lock.unlock();
-    if (enough) state.leave.Set();
-  } else if (!state.ShouldGather(now)) {
-    state.RunRound(lock, state.TakeRound(now), false);
-  } else if (state.sleepers > 0) {  // Otherwise those that tell callers will look when they have told them.
-    state.called = true;
+    state.leave.Set();
+    return absl::OkStatus();
+  }
+  if (!state.Free() || state.called) return absl::OkStatus();
+  // A further round on this thread is a short one: others must be read and refused meanwhile.
+  if ((state.running == 0 || state.Small()) && !state.ShouldGather(now)) {
+    state.RunInSubmit(lock, now);
+  } else if (state.WantsHelp()) {
     lock.unlock();
     state.work.notify_one();
   }

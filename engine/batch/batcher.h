@@ -62,7 +62,10 @@ struct Options {
   /// Nor does a job of a client wait longer than this for others' and its own rows before it, at the rate measured of
   /// late: what is accepted is answered soon.
   std::chrono::microseconds queue_delay{10000};
-  size_t threads = 0;  ///< Of the batcher's own, beside those of the backend; 0: 2 to 4, by the number of cores.
+  /// Batches that are scored at once, each on one thread (detector::Lanes). One that is alone, with nothing waiting, is
+  /// spread over all cores.
+  size_t at_once = 1;
+  size_t threads = 0;  ///< Of the batcher's own, beside those of the backend; 0: one a batch at once, two at least.
 };
 
 /// How full the queue is.
@@ -88,7 +91,7 @@ struct Counts {
       jobs_by_wait{};  ///< The same of the time until a job's first row was taken.
 };
 
-/// Safe to use from any number of threads. Rows of a client are scored in the order of its jobs of one priority;
+/// Safe to use from any number of threads. Rows of a client go to batches in the order of its jobs of one priority;
 /// clients share the device by deficit round robin over rows (Shreedhar and Varghese, 1996), whatever the number and
 /// size of their jobs.
 class Batcher {

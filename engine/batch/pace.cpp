@@ -8,8 +8,8 @@ namespace {
 
 constexpr double kLongGap = 1e-3;  ///< A pause is a pause, however long.
 constexpr double kNewGap = 1.0 / 32, kNewAlone = 1.0 / 16, kFade = 0.95;
-constexpr double kNewGathered = 1.0 / 4, kWorthGathering = 2;
-constexpr size_t kPause = 64;
+constexpr double kNewGathered = 1.0 / 4, kWorthGathering = 12;
+constexpr size_t kPause = 1024;
 
 double Seconds(Clock::duration time) { return std::chrono::duration<double>(time).count(); }
 
@@ -24,18 +24,18 @@ void Pace::Came(Clock::time_point now) {
 void Pace::Gathered(size_t jobs) {
   gathered_ += (static_cast<double>(jobs) - gathered_) * kNewGathered;
   if (gathered_ >= kWorthGathering) return;
-  // Two calls of threads for one or two jobs: two tries are enough to see that again.
+  // A try costs two calls of threads: one is enough to see that again.
   pause_ = kPause;
   gathered_ = kHope;
 }
 
-void Pace::Scored(size_t cost, Clock::duration took) {
+void Pace::Scored(size_t cost, Clock::duration took, size_t at_once) {
   const double seconds = Seconds(took);
   // A batch during which another process had the core is not what one takes.
   if (cost <= kWorthwhile / 4) alone_ += (std::min(seconds, 4 * alone_) - alone_) * kNewAlone;
   if (cost < full_) return;
   cost_ = kFade * cost_ + static_cast<double>(cost);
-  seconds_ = kFade * seconds_ + seconds;
+  seconds_ = kFade * seconds_ + seconds / static_cast<double>(at_once);
 }
 
 size_t Pace::CostIn(Clock::duration time) const {

@@ -18,21 +18,22 @@ class Pace {
   explicit Pace(size_t full) : full_(full) {}
 
   void Came(Clock::time_point now);
-  void Scored(size_t cost, Clock::duration took);
+  /// A batch, one of so many that were scored at once.
+  void Scored(size_t cost, Clock::duration took, size_t at_once = 1);
 
   /// After waiting for more jobs there were so many.
   void Gathered(size_t jobs);
 
-  /// Whether to wait for more jobs: batches of one job each would keep the device busy for more than a quarter of the
-  /// time, and waiting did bring others of late. (It brings none where one caller waits for each answer before it asks
-  /// again.)
+  /// Whether to wait for more jobs: batches of one job each would keep a core busy for more than a quarter of the time,
+  /// and waiting did bring a dozen of late. For fewer, the threads that wait and are called cost more than the batch
+  /// saves.
   bool gathers() const { return gap_ < 4 * alone_ && pause_ == 0; }
   /// Cost scored in this time; SIZE_MAX before anything was measured.
   size_t CostIn(Clock::duration time) const;
   std::chrono::microseconds TimeFor(size_t cost) const;
 
  private:
-  static constexpr double kHope = 2.5;
+  static constexpr double kHope = 12.5;
 
   const size_t full_;
   Clock::time_point last_{};

@@ -142,7 +142,7 @@ void JobQueue::Take(size_t most_cost, Clock::time_point now, std::vector<Taken>&
       Uncount(job, rest);
       Unlink(job);
       job->status_ = absl::DeadlineExceededError("the deadline was over before the rows were scored");
-      ended.push_back(job);
+      if (job->in_batch_ == 0) ended.push_back(job);  // Otherwise it ends with what is being scored.
       ++counts.expired_jobs;
       continue;
     }

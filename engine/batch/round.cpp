@@ -10,9 +10,9 @@ void Round::Score() {
     rows += one.part.count;
     cost += one.part.count * one.cost;
   }
-  if (parts_.empty() || scorer_.Score(parts_).ok()) return;
+  if (parts_.empty() || scorer_.Score(parts_, alone).ok()) return;
   // One detector's failure is not the others': each part stands for itself.
-  for (const detector::BatchPart& part : parts_) failed_.push_back(scorer_.Score({&part, 1}));
+  for (const detector::BatchPart& part : parts_) failed_.push_back(scorer_.Score({&part, 1}, alone));
 }
 
 void Round::Finish(JobQueue& queue) {

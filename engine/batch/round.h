@@ -14,6 +14,7 @@ struct Round {
   std::vector<JobQueue::Taken> taken;
   std::vector<Job*> ended;    ///< To be told: expired before, scored now.
   size_t rows = 0, cost = 0;  ///< Of Score.
+  bool alone = true;          ///< No other round, and nothing waits: all cores may work on it.
 
   /// Needs no lock: what it writes belongs to the jobs.
   void Score();

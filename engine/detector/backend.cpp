@@ -11,6 +11,7 @@
 #include "engine/detector/cuda_backend.h"
 #include "engine/detector/kernel_backend.h"
 #include "kernels/ensemble/scorer.h"
+#include "kernels/parallel.h"
 
 namespace driftseal::detector {
 namespace {
@@ -22,6 +23,7 @@ constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 class ReferenceBackend : public Backend {
  public:
   std::string description() const override { return "reference"; }
+  size_t lanes() const override { return kernels::ThreadCount(0); }
 
   absl::StatusOr<std::unique_ptr<const Prepared>> Prepare(const ensemble::Members& members, size_t) const override {
     auto model = std::make_unique<Model>();
@@ -52,11 +54,13 @@ class ReferenceBackend : public Backend {
 
 class SimdBackend : public Backend {
  public:
-  SimdBackend(const kernels::device::Isa& isa, size_t threads) : scorer_(isa, threads) {}
+  SimdBackend(const kernels::device::Isa& isa, size_t threads) : all_(isa, threads) {}
 
   std::string description() const override {
-    return absl::StrCat("simd (", std::string(scorer_.isa().name), "), ", scorer_.threads(), " threads");
+    return absl::StrCat("simd (", std::string(all_.scorer.isa().name), "), ", lanes(), " threads");
   }
+
+  size_t lanes() const override { return all_.scorer.threads(); }
 
   absl::StatusOr<std::unique_ptr<const Prepared>> Prepare(const ensemble::Members& members,
                                                           size_t cols) const override {
@@ -83,16 +87,18 @@ class SimdBackend : public Backend {
   bool reads_floats() const override { return true; }
 
   absl::Status ScoreFloats(const FloatCall& call) const override {
-    const std::lock_guard lock(mutex_);
-    groups_.clear();
-    const float* values = call.values;
-    ensemble::FloatScores scores = call.scores;
-    for (const FloatGroup& group : call.groups) {
-      groups_.push_back({&static_cast<const Model*>(group.detector)->packed, {values, group.rows, group.cols}, scores});
-      values += group.rows * group.cols;
-      for (float*& member : scores) member += group.rows;
+    size_t rows = 0;
+    for (const FloatGroup& group : call.groups) rows += group.rows;
+    if (call.spread && rows > kernels::tile::kTileRows) {
+      if (const std::unique_lock lock(all_mutex_, std::try_to_lock); lock.owns_lock()) {
+        all_.Score(call);
+        return absl::OkStatus();
+      }
     }
-    scorer_.Score(groups_);
+    std::unique_ptr<Lane> lane = TakeLane();
+    lane->Score(call);
+    const std::lock_guard lock(idle_mutex_);
+    idle_.push_back(std::move(lane));
     return absl::OkStatus();
   }
 
@@ -101,9 +107,44 @@ class SimdBackend : public Backend {
     ensemble::Packed packed;
     ensemble::Members members;
   };
-  mutable std::mutex mutex_;
-  mutable std::vector<ensemble::Group> groups_;
-  mutable ensemble::Scorer scorer_;
+
+  /// What one call at a time works in.
+  struct Lane {
+    Lane(const kernels::device::Isa& isa, size_t threads) : scorer(isa, threads) {}
+
+    void Score(const FloatCall& call) {
+      groups.clear();
+      const float* values = call.values;
+      ensemble::FloatScores scores = call.scores;
+      for (const FloatGroup& group : call.groups) {
+        const kernels::RowsView<float> rows{values, group.rows, group.cols};
+        groups.push_back({&static_cast<const Model*>(group.detector)->packed, rows, scores});
+        values += group.rows * group.cols;
+        for (float*& member : scores) member += group.rows;
+      }
+      scorer.Score(groups);
+    }
+
+    ensemble::Scorer scorer;
+    std::vector<ensemble::Group> groups;
+  };
+
+  std::unique_ptr<Lane> TakeLane() const {
+    {
+      const std::lock_guard lock(idle_mutex_);
+      if (!idle_.empty()) {
+        std::unique_ptr<Lane> lane = std::move(idle_.back());
+        idle_.pop_back();
+        return lane;
+      }
+    }
+    return std::make_unique<Lane>(all_.scorer.isa(), 1);
+  }
+
+  mutable std::mutex all_mutex_;
+  mutable Lane all_;
+  mutable std::mutex idle_mutex_;
+  mutable std::vector<std::unique_ptr<Lane>> idle_;  ///< Of one thread each; as many as were ever used at once.
 };
 
 /// Two backends behind one.
@@ -139,6 +180,7 @@ class SplitBackend : public Backend {
     return (to_large ? large_ : small_)->Score(own);
   }
 
+  size_t lanes() const override { return small_->lanes(); }
   bool reads_floats() const override { return small_->reads_floats() && large_->reads_floats(); }
 
   absl::Status ScoreFloats(const FloatCall& call) const override {
@@ -148,7 +190,7 @@ class SplitBackend : public Backend {
     const bool to_large = rows >= Crossover(call);
     std::vector<FloatGroup> own(call.groups.begin(), call.groups.end());
     for (FloatGroup& group : own) group.detector = To(group.detector, to_large);
-    return (to_large ? large_ : small_)->ScoreFloats({own, call.values, call.scores});
+    return (to_large ? large_ : small_)->ScoreFloats({own, call.values, call.spread, call.scores});
   }
 
  private:
@@ -233,7 +275,7 @@ FloatBatch::FloatBatch(std::span<const Task> tasks) {
 }
 
 FloatCall FloatBatch::call() {
-  FloatCall call{groups_, values_.data(), {}};
+  FloatCall call{groups_, values_.data()};
   for (size_t m = 0; m < scores_.size(); ++m) call.scores[m] = scores_[m].data();
   return call;
 }
@@ -253,6 +295,8 @@ std::shared_ptr<const Backend> SplitBySize(std::shared_ptr<const Backend> small,
 }
 
 std::string Describe(const Backend& backend) { return backend.description(); }
+
+size_t Lanes(const Backend& backend) { return backend.lanes(); }
 
 std::vector<std::string> BackendNames(const std::string& cuda_module) {
   std::vector<std::string> names = {"reference", "simd"};

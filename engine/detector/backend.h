@@ -34,6 +34,10 @@ absl::StatusOr<std::shared_ptr<const Backend>> MakeBackend(const BackendOptions&
 /// "reference", "simd (avx3), 2 threads", "cuda (NVIDIA H200)".
 std::string Describe(const Backend& backend);
 
+/// How many batches are worth scoring at once, each on its caller's thread: a core each, or enough that the GPU has its
+/// next one when it ends one.
+size_t Lanes(const Backend& backend);
+
 /// Names that MakeBackend takes and that run here, "auto" aside.
 std::vector<std::string> BackendNames(const std::string& cuda_module);
 

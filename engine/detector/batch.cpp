@@ -113,7 +113,7 @@ struct BatchScorer::Space {
   std::vector<double> doubles;
   std::vector<RawScores> double_scores;
 
-  absl::Status ScoreFloats(std::span<const Entry> run, size_t rows);
+  absl::Status ScoreFloats(std::span<const Entry> run, size_t rows, bool spread);
   absl::Status ScoreDoubles(std::span<const Entry> run, size_t rows);
   template <class Out>
   void Fill(std::span<const Entry> run, Out* out);
@@ -181,12 +181,12 @@ void BatchScorer::Space::Tell(std::span<const Entry> run, const RawOf& raw_of) {
   }
 }
 
-absl::Status BatchScorer::Space::ScoreFloats(std::span<const Entry> run, size_t rows) {
+absl::Status BatchScorer::Space::ScoreFloats(std::span<const Entry> run, size_t rows, bool spread) {
   size_t values = 0;
   for (const auto& [backend, part] : run) values += part.count * part.item->chosen->scaler.columns.size();
   MakeRoom(floats, values);
   Fill(run, floats.data());
-  FloatCall call{groups, floats.data(), {}};
+  FloatCall call{groups, floats.data(), spread};
   for (size_t m = 0; m < kMembers; ++m) {
     MakeRoom(scores[m], rows);
     call.scores[m] = scores[m].data();
@@ -228,7 +228,7 @@ BatchScorer::BatchScorer() : space_(std::make_unique<Space>()) {}
 BatchScorer::~BatchScorer() = default;
 BatchScorer::BatchScorer(BatchScorer&&) noexcept = default;
 
-absl::Status BatchScorer::Score(std::span<const BatchPart> parts) {
+absl::Status BatchScorer::Score(std::span<const BatchPart> parts, bool spread) {
   Space& space = *space_;
   space.entries.clear();
   for (const BatchPart& part : parts) {
@@ -244,8 +244,8 @@ absl::Status BatchScorer::Score(std::span<const BatchPart> parts) {
       rows += entries[last].part.count;
     const auto run = std::span<const Space::Entry>(entries).subspan(first, last - first);
     MakeRoom(space.marks, rows);
-    status =
-        backend != nullptr && backend->reads_floats() ? space.ScoreFloats(run, rows) : space.ScoreDoubles(run, rows);
+    const bool floats = backend != nullptr && backend->reads_floats();
+    status = floats ? space.ScoreFloats(run, rows, spread) : space.ScoreDoubles(run, rows);
   }
   GiveBack(space.floats);
   GiveBack(space.doubles);

@@ -77,8 +77,8 @@ class BatchScorer {
 
   /// Items that Prepare took and whose rows passed CheckRows; all parts together, those of detectors with the same
   /// backend in one call of it. The scores are those of Detector::ScoreRows for the same rows and backend. Errors are
-  /// the backend's (Internal); the scores are then undefined.
-  absl::Status Score(std::span<const BatchPart> parts);
+  /// the backend's (Internal); the scores are then undefined. `spread`: over all cores; otherwise on this thread.
+  absl::Status Score(std::span<const BatchPart> parts, bool spread = true);
 
  private:
   struct Space;

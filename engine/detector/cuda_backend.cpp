@@ -52,6 +52,7 @@ class CudaBackend : public Backend {
     return absl::OkStatus();
   }
 
+  size_t lanes() const override { return 2; }
   bool reads_floats() const override { return true; }
 
   absl::Status ScoreFloats(const FloatCall& floats) const override {

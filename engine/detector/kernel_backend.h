@@ -41,6 +41,7 @@ struct FloatGroup {
 struct FloatCall {
   std::span<const FloatGroup> groups;
   const float* values = nullptr;
+  bool spread = true;  ///< Over all cores, where they are free; false: the caller's thread does it all.
   kernels::ensemble::FloatScores scores{};  ///< Those of members that a detector lacks are left as they are.
 };
 
@@ -55,6 +56,8 @@ class Backend {
                                                                   size_t cols) const = 0;
   /// One call for rows of any number of detectors, all prepared by this backend.
   virtual absl::Status Score(std::span<const Task> tasks) const = 0;
+  /// How many calls are worth making at once, where they are not spread.
+  virtual size_t lanes() const { return 1; }
   /// Whether its kernels read float32: Score then narrows its rows, and ScoreFloats gives the same scores without.
   virtual bool reads_floats() const { return false; }
   virtual absl::Status ScoreFloats(const FloatCall& call) const;

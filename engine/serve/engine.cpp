@@ -56,12 +56,13 @@ absl::StatusOr<std::unique_ptr<detector::Registry>> OpenRegistry(const Options& 
   return detector::Registry::Open(registry);
 }
 
-batch::Options BatchOptions(const Options& options) {
+batch::Options BatchOptions(const Options& options, const detector::Backend& backend) {
   batch::Options batch;
   batch.batch_rows = options.batch_rows;
   batch.batch_wait = std::chrono::microseconds(options.batch_wait_us);
   batch.queue_rows = options.queue_rows;
   batch.queue_delay = std::chrono::milliseconds(options.queue_delay_ms);
+  batch.at_once = detector::Lanes(backend);
   return batch;
 }
 
@@ -112,7 +113,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(const Options& options, Log
   auto detectors = OpenRegistry(options, engine->backend);
   if (!detectors.ok()) return Named("state_dir, model_dir", detectors.status());
   engine->detectors = *std::move(detectors);
-  engine->batcher = std::make_unique<batch::Batcher>(BatchOptions(options));
+  engine->batcher = std::make_unique<batch::Batcher>(BatchOptions(options, *engine->backend));
   if (absl::Status verifying = OpenVerifying(*engine); !verifying.ok()) return verifying;
   AddEngineMetrics(*engine);
   return engine;

@@ -105,7 +105,9 @@ struct Packed {
   std::vector<Program> programs;
   tile::Aligned<uint32_t> values;  ///< Leaf values of each tree, 32 at least.
   tile::Aligned<uint8_t> value_bytes;
+  static constexpr size_t kWalkedAtOnce = 16;
   std::vector<uint32_t> walk_roots;
+  std::vector<uint32_t> walk_levels;  ///< Splits above the deepest leaf of trees [16 i, 16 i + 16).
   uint32_t feature_shift = 0;
   tile::Aligned<WalkNode> walk_nodes;
 };

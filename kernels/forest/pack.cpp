@@ -131,11 +131,25 @@ Tree Simplify(const Forest& forest, uint32_t root) {
   return tree;
 }
 
+/// Splits above the deepest leaf.
+uint32_t Levels(const Tree& tree) {
+  std::vector<uint32_t> levels(tree.size());
+  uint32_t most = 0;
+  for (size_t i = 0; i < tree.size(); ++i) {
+    most = std::max(most, levels[i]);
+    if (tree[i].feature >= 0) levels[tree[i].left] = levels[tree[i].right] = levels[i] + 1;
+  }
+  return most;
+}
+
 void PackWalk(const std::vector<Tree>& trees, Packed& packed) {
   size_t nodes = 0;
-  for (const Tree& tree : trees) {
+  packed.walk_levels.resize((trees.size() + Packed::kWalkedAtOnce - 1) / Packed::kWalkedAtOnce);
+  for (size_t t = 0; t < trees.size(); ++t) {
     packed.walk_roots.push_back(static_cast<uint32_t>(nodes));
-    nodes += tree.size();
+    nodes += trees[t].size();
+    uint32_t& levels = packed.walk_levels[t / Packed::kWalkedAtOnce];
+    levels = std::max(levels, Levels(trees[t]));
   }
   packed.feature_shift = IndexBits(packed.cols);
   packed.walk_nodes = tile::Aligned<WalkNode>(nodes);

@@ -9,6 +9,7 @@
 
 #include <hwy/highway.h>
 
+#include <algorithm>
 #include <bit>
 
 #include "kernels/forest/forest.h"
@@ -17,18 +18,57 @@
 HWY_BEFORE_NAMESPACE();
 namespace driftseal::kernels::forest::HWY_NAMESPACE {
 
+/// Sum of the values of the leaves that the row at `x` reaches in so many trees, `levels` deep at most. All of them go
+/// down a level together, and stay where they are at a leaf: no branch depends on data, and while one waits for its
+/// node another goes on.
+template <size_t kTrees>
+HWY_INLINE uint32_t WalkTogether(const Packed& forest, const uint32_t* HWY_RESTRICT roots, uint32_t levels,
+                                 const float* HWY_RESTRICT x) {
+  const uint32_t shift = forest.feature_shift, mask = (1u << shift) - 1;
+  const WalkNode* nodes = forest.walk_nodes.data();
+  uint32_t at[kTrees];
+  std::copy_n(roots, kTrees, at);
+  for (uint32_t level = 0; level < levels; ++level) {
+    for (size_t t = 0; t < kTrees; ++t) {
+      const WalkNode node = nodes[at[t]];
+      const uint32_t feature = (node.next & ~WalkNode::kLeaf) >> shift;
+      const bool right = !(x[feature * kBlockRows] <= std::bit_cast<float>(node.value));
+      const uint32_t child = roots[t] + (node.next & mask) + static_cast<uint32_t>(right);
+      const uint32_t leaf = 0 - (node.next >> 31);  // all bits, or none
+      at[t] = (at[t] & leaf) | (child & ~leaf);
+    }
+  }
+  uint32_t sum = 0;
+  for (size_t t = 0; t < kTrees; ++t) sum += nodes[at[t]].value;
+  return sum;
+}
+
+/// One tree, however deep it is in places.
+HWY_INLINE uint32_t WalkAlone(const Packed& forest, uint32_t root, const float* HWY_RESTRICT x) {
+  const uint32_t shift = forest.feature_shift, mask = (1u << shift) - 1;
+  const WalkNode* tree = forest.walk_nodes.data() + root;
+  const WalkNode* node = tree;
+  while (node->next < WalkNode::kLeaf) {
+    const bool left = x[(node->next >> shift) * kBlockRows] <= std::bit_cast<float>(node->value);
+    node = tree + (node->next & mask) + (left ? 0 : 1);
+  }
+  return node->value;
+}
+
 /// Path sum of the row at `x` (feature f at x[64 f]).
 inline uint32_t WalkRow(const Packed& forest, const float* HWY_RESTRICT x) {
-  const uint32_t shift = forest.feature_shift, mask = (1u << shift) - 1;
+  // A tree that is one long chain ends early for most rows.
+  constexpr uint32_t kMostLevels = 24;
+  constexpr size_t kTrees = Packed::kWalkedAtOnce;
+  const std::vector<uint32_t>& roots = forest.walk_roots;
   uint32_t sum = 0;
-  for (uint32_t root : forest.walk_roots) {
-    const WalkNode* tree = forest.walk_nodes.data() + root;
-    const WalkNode* node = tree;
-    while (node->next < WalkNode::kLeaf) {
-      const bool left = x[(node->next >> shift) * kBlockRows] <= std::bit_cast<float>(node->value);
-      node = tree + (node->next & mask) + (left ? 0 : 1);
+  for (size_t t = 0; t < roots.size(); t += kTrees) {
+    const uint32_t levels = forest.walk_levels[t / kTrees];
+    if (levels <= kMostLevels && t + kTrees <= roots.size()) {
+      sum += WalkTogether<kTrees>(forest, roots.data() + t, levels, x);
+      continue;
     }
-    sum += node->value;
+    for (size_t i = t; i < std::min(t + kTrees, roots.size()); ++i) sum += WalkAlone(forest, roots[i], x);
   }
   return sum;
 }

@@ -40,6 +40,10 @@ class BatcherTest : public testing::Test {
   /// Keeps the device busy with a row of a caller's own.
   void Occupy() {
     gate_->Close();
+    Enter();
+  }
+  /// A row of a caller's own goes in to the gate that is closed.
+  void Enter() {
     TestJob& first = jobs_.emplace_back(detector_, 1, nullptr);
     const size_t calls = gate_->calls();
     callers_.emplace_back([this, &first] { EXPECT_TRUE(batcher_->Submit(&first, nullptr).ok()); });
@@ -123,6 +127,52 @@ TEST_F(BatcherTest, ACallerScoresOneBatchAtMost) {
   log_.Await(1);
   EXPECT_EQ(gate_->calls(), 10u);
   EXPECT_NE(job.thread, std::this_thread::get_id());
+}
+
+TEST_F(BatcherTest, SmallJobsAreScoredAtOnceByTheirCallers) {
+  Options options;
+  options.at_once = 2;
+  Make(options);
+  Occupy();
+  Enter();
+  EXPECT_EQ(gate_->calls(), 2u);  // Both are inside.
+  ASSERT_TRUE(Submit(Job(5, "third")).ok());
+  EXPECT_EQ(batcher_->counts().queued_jobs, 1u);
+  gate_->Open();
+  log_.Await(1);
+  EXPECT_THAT(gate_->rows_of_calls(), ElementsAre(1, 1, 5));
+}
+
+TEST_F(BatcherTest, ACallerIsNotKeptByALargeJobWhileAnotherIsScored) {
+  Options options;
+  options.at_once = 2;
+  Make(options);
+  Occupy();
+  TestJob& large = Job(500, "large");
+  ASSERT_TRUE(Submit(large).ok());  // Returns, although the gate is closed.
+  gate_->AwaitCall(2);
+  EXPECT_EQ(large.times, 0);
+  gate_->Open();
+  log_.Await(1);
+  EXPECT_NE(large.thread, std::this_thread::get_id());
+}
+
+TEST_F(BatcherTest, PiecesOfOneJobAreScoredAtOnceAndItEndsOnce) {
+  Options options;
+  options.at_once = 2;
+  options.batch_rows = 10;
+  Make(options);
+  Occupy();
+  TestJob& job = Job(95, "job");
+  ASSERT_TRUE(Submit(job).ok());
+  gate_->LetOneThrough();
+  gate_->AwaitCall(3);  // Two pieces, or a piece and the first job, are inside.
+  gate_->Open();
+  batcher_->Drain();
+  EXPECT_TRUE(job.ended.ok());
+  EXPECT_EQ(job.times, 1);
+  EXPECT_EQ(gate_->calls(), 11u);
+  for (double score : job.item.scores.combined) EXPECT_TRUE(std::isfinite(score));
 }
 
 TEST_F(BatcherTest, WhatIsOverdueIsNotScored) {

@@ -37,9 +37,10 @@ class Gate : public detector::Backend {
     }
     std::unique_lock lock(mutex_);
     rows_of_calls_.push_back(rows);
+    const size_t number = rows_of_calls_.size();
     groups_of_calls_.push_back(call.groups.size());
     changed_.notify_all();
-    changed_.wait(lock, [&] { return rows_of_calls_.size() <= let_through_; });
+    changed_.wait(lock, [&] { return number <= let_through_; });
     return absl::OkStatus();
   }
 

@@ -157,6 +157,21 @@ TEST_F(QueueTest, TheRestOfAJobThatIsOverdueIsDropped) {
   EXPECT_EQ(queue_.rows(), 0u);
 }
 
+TEST_F(QueueTest, AJobThatIsOverdueWhileAPartIsBeingScoredEndsWithThatPart) {
+  ASSERT_TRUE(Push("a", 50));
+  jobs_[0].deadline = now_ + 1ms;
+  std::vector<JobQueue::Taken> part, later;
+  queue_.Take(20, now_, part, ended_, counts_);
+  now_ += 1ms;
+  queue_.Take(20, now_, later, ended_, counts_);
+  EXPECT_TRUE(later.empty());
+  EXPECT_TRUE(ended_.empty());
+  ASSERT_EQ(part.size(), 1u);
+  EXPECT_TRUE(queue_.Finish(part[0], absl::OkStatus()));
+  EXPECT_EQ(JobQueue::Ending(&jobs_[0]).code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(counts_.expired_jobs, 1u);
+}
+
 TEST_F(QueueTest, JobsAreRemovedWhereverTheyWait) {
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(Push("a", 2));
   EXPECT_EQ(queue_.Remove(&jobs_[1]), JobQueue::Removal::kTaken);
@@ -255,6 +270,8 @@ TEST(Pace, RatesComeFromFullBatches) {
   for (int i = 0; i < 5; ++i) pace.Scored(1000, 1ms);
   EXPECT_NEAR(static_cast<double>(pace.CostIn(1s)), 1e6, 10);
   EXPECT_EQ(pace.TimeFor(500), 500us);
+  for (int i = 0; i < 200; ++i) pace.Scored(1000, 2ms, 2);  // Two at once: as fast together.
+  EXPECT_NEAR(static_cast<double>(pace.CostIn(1s)), 1e6, 10);
   for (int i = 0; i < 200; ++i) pace.Scored(1000, 4ms);
   EXPECT_NEAR(static_cast<double>(pace.CostIn(1s)), 0.25e6, 1e3);
 }
@@ -282,22 +299,20 @@ TEST(Pace, DoesNotGatherWhereItBringsNobody) {
     for (int i = 0; i < jobs; ++i) pace.Came(now += 15us);
   };
   come(300);
-  for (int i = 0; i < 50; ++i) pace.Gathered(8);
+  for (int i = 0; i < 50; ++i) pace.Gathered(20);
   EXPECT_TRUE(pace.gathers());
   int tries = 0;
   while (pace.gathers() && tries < 100) pace.Gathered(1), ++tries;
   EXPECT_LT(tries, 10);
   // It is tried again, and given up sooner.
-  come(63);
+  come(1023);
   EXPECT_FALSE(pace.gathers());
   come(1);
   EXPECT_TRUE(pace.gathers());
   pace.Gathered(1);
-  EXPECT_TRUE(pace.gathers());
-  pace.Gathered(1);
   EXPECT_FALSE(pace.gathers());
-  come(64);
-  for (int i = 0; i < 50; ++i) pace.Gathered(3);
+  come(1024);
+  for (int i = 0; i < 50; ++i) pace.Gathered(13);
   EXPECT_TRUE(pace.gathers());
 }
 

@@ -131,10 +131,17 @@ void Stress(Options options, size_t threads, size_t calls) {
 TEST(Stress, SmallBatches) {
   Options options;
   options.batch_rows = 32;
+  options.at_once = 4;
   Stress(options, 8, 2000);
 }
 
 TEST(Stress, LargeBatches) { Stress({}, 8, 2000); }
+
+TEST(Stress, LargeBatchesAtOnce) {
+  Options options;
+  options.at_once = 2;
+  Stress(options, 8, 2000);
+}
 
 TEST(Stress, NarrowQueue) {
   Options options;
@@ -148,7 +155,9 @@ TEST(Stress, DrainWhileCallersGoOn) {
   for (int round = 0; round < 10; ++round) {
     const Expected expected = Expect(MakeDetector(nullptr), 1);
     std::atomic<uint64_t> accepted{0}, done{0};
-    Batcher batcher({});
+    Options options;
+    options.at_once = 1 + static_cast<size_t>(round % 2);
+    Batcher batcher(options);
     std::vector<std::thread> callers;
     for (int t = 0; t < 4; ++t) {
       callers.emplace_back([&] {
