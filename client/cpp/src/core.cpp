@@ -5,6 +5,8 @@
 #include <random>
 #include <string_view>
 
+#include "client/cpp/src/disposal.h"
+
 namespace driftseal::internal {
 namespace {
 
@@ -107,7 +109,7 @@ Result<std::shared_ptr<Core>> Core::Create(ClientOptions options) {
   Result<std::shared_ptr<grpc::ChannelCredentials>> credentials = CredentialsOf(options.tls);
   if (!credentials.ok()) return credentials.status();
   auto channel = grpc::CreateCustomChannel(options.address, *credentials, ArgumentsOf(options));
-  return std::make_shared<Core>(std::move(options), std::move(channel), *std::move(token));
+  return std::shared_ptr<Core>(new Core(std::move(options), std::move(channel), *std::move(token)), DestroyCore());
 }
 
 Core::Core(ClientOptions client_options, std::shared_ptr<grpc::Channel> to, std::string bearer)

@@ -17,7 +17,8 @@
 
 namespace driftseal::internal {
 
-/// What all copies of a client, its streams and its calls under way share.
+/// What all copies of a client, its streams and its calls under way share. The last of them to go may be a callback of
+/// gRPC's: see disposal.h.
 class Core {
  public:
   static Result<std::shared_ptr<Core>> Create(ClientOptions options);

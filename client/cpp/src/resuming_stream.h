@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "client/cpp/src/core.h"
+#include "client/cpp/src/disposal.h"
 
 namespace driftseal::internal {
 
@@ -123,10 +124,11 @@ class ResumingStream : public std::enable_shared_from_this<ResumingStream<Traits
     void OnReadDone(bool ok) override { stream->OnRead(this, ok); }
     void OnWriteDone(bool ok) override { stream->OnWritten(this, ok); }
     void OnDone(const grpc::Status& status) override {
+      const CallbackScope scope;
       stream->OnDone(StatusOf(status, context, stream->request_id_));
       delete this;
     }
-    std::shared_ptr<ResumingStream> stream;
+    std::shared_ptr<ResumingStream> stream;  // Before the context, which goes first: see DestroyCore.
     grpc::ClientContext context;
     Response in;
     std::shared_ptr<const Request> out;  // On its way; null: none.

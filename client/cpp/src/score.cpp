@@ -10,6 +10,7 @@
 
 #include "client/cpp/src/convert.h"
 #include "client/cpp/src/core.h"
+#include "client/cpp/src/disposal.h"
 #include "client/cpp/src/streams.h"
 #include "driftseal/client.h"
 
@@ -113,7 +114,10 @@ class AsyncScore : public std::enable_shared_from_this<AsyncScore> {
     hook_ = std::make_unique<CancelHook>(attempts_.canceller(), [context = context_.get()] { context->TryCancel(); });
     response_.Clear();
     core_->scoring->async()->Score(context_.get(), &message_, &response_,
-                                   [self = shared_from_this()](const grpc::Status& status) { self->Ended(status); });
+                                   [self = shared_from_this()](const grpc::Status& status) mutable {
+                                     const CallbackScope scope;
+                                     std::exchange(self, nullptr)->Ended(status);
+                                   });
   }
 
   void Ended(const grpc::Status& ended) {
@@ -135,19 +139,21 @@ class AsyncScore : public std::enable_shared_from_this<AsyncScore> {
   }
 
   void BeginWait(std::chrono::milliseconds wait, Status last) {
-    alarm_ = std::make_unique<grpc::Alarm>();
+    const auto alarm = std::make_shared<grpc::Alarm>();
     // Made before the alarm is set: it may ring at once, on another thread, and begin the next attempt.
-    hook_ = std::make_unique<CancelHook>(attempts_.canceller(), [alarm = alarm_.get()] { alarm->Cancel(); });
-    alarm_->Set(Clock::now() + wait, [self = shared_from_this(), last](bool) {
+    hook_ = std::make_unique<CancelHook>(attempts_.canceller(), [alarm] { alarm->Cancel(); });
+    alarm->Set(Clock::now() + wait, [alarm, held = shared_from_this(), last](bool) mutable {
+      const CallbackScope scope;
+      const std::shared_ptr<AsyncScore> self = std::move(held);
+      const std::shared_ptr<grpc::Alarm> rung = std::move(alarm);  // Or it would hold this function, and so itself.
       self->hook_ = nullptr;
-      const std::unique_ptr<grpc::Alarm> alarm =
-          std::move(self->alarm_);  // It holds this function, which holds `self`.
       if (IsCancelled(self->attempts_.canceller())) return self->promise_.set_value(Cancelled(last));
       self->BeginAttempt();
     });
+    if (IsCancelled(attempts_.canceller())) alarm->Cancel();  // What the hook stopped may not have been set yet.
   }
 
-  const std::shared_ptr<Core> core_;
+  const std::shared_ptr<Core> core_;  // Before the context, which goes first: see DestroyCore.
   ScoreRequest request_;
   const std::vector<float> values_;
   Attempts attempts_;
@@ -155,7 +161,6 @@ class AsyncScore : public std::enable_shared_from_this<AsyncScore> {
   v1::ScoreRequest message_;
   v1::ScoreResponse response_;
   std::unique_ptr<grpc::ClientContext> context_;
-  std::unique_ptr<grpc::Alarm> alarm_;
   std::unique_ptr<CancelHook> hook_;
   ScoreResult whole_;
   std::promise<Result<ScoreResult>> promise_;
