@@ -88,7 +88,7 @@ void FakeEngine::Start() {
 ClientOptions QuickOptions(const FakeEngine& engine) {
   ClientOptions options;
   options.address = engine.address();
-  options.timeout = std::chrono::seconds(30);
+  options.timeout = std::chrono::minutes(5);  // A process may be stopped for a while.
   options.retry.initial_backoff = std::chrono::milliseconds(2);
   options.retry.max_backoff = std::chrono::milliseconds(20);
   return options;
@@ -142,7 +142,7 @@ void Event::Set() {
 
 bool Event::Wait() {
   std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, std::chrono::seconds(10), [this] { return set_; });
+  return changed_.wait_for(lock, std::chrono::minutes(5), [this] { return set_; });
 }
 
 }  // namespace driftseal::testing

@@ -76,7 +76,7 @@ std::string MetadataOf(const grpc::ServerContext& context, const std::string& ke
 class Event {
  public:
   void Set();
-  /// False after ten seconds, which is a failure and no measure.
+  /// False after five minutes, which is a failure and no measure.
   bool Wait();
 
  private:

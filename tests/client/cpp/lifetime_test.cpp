@@ -31,7 +31,7 @@ class LifetimeTest : public ::testing::Test {
   static Client ClientOf(const std::string& address, int attempts) {
     ClientOptions options;
     options.address = "unix:" + address;
-    options.timeout = 30s;
+    options.timeout = 5min;
     options.retry.max_attempts = attempts;
     options.retry.initial_backoff = options.retry.max_backoff = 2ms;
     return Client::Create(options).value();
