@@ -49,7 +49,7 @@ class Bench:
         if not condition:
             raise BenchError(message)
 
-    def start(self, name, root, detector, port=0):
+    def start(self, name, root, detector, port=0, flags=()):
         """An engine whose state outlives it where its port is given: that is a restart."""
         state = self.directory / f"state-{name}"
         if port == 0:
@@ -73,6 +73,7 @@ class Bench:
                 state,
                 "--batch-wait-us",
                 BATCH_WAIT_US,
+                *flags,
             ],
             port_file,
             self.directory / f"{name}.log",

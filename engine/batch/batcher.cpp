@@ -65,6 +65,8 @@ struct Batcher::State {
   void RunInSubmit(std::unique_lock<std::mutex>& lock, Clock::time_point now);
   void Serve();
   absl::Status Check(Job& job) const;
+  size_t MostCost() const;
+  absl::Status Refuse(const Load& own, Load* load);
   void FillLoad(Load& load) const;
 
   const Options options;
@@ -193,6 +195,14 @@ absl::Status Batcher::State::Check(Job& job) const {
   return detector::Prepare(job.item);
 }
 
+size_t Batcher::State::MostCost() const { return std::max(pace.CostIn(options.queue_delay), options.batch_rows); }
+
+absl::Status Batcher::State::Refuse(const Load& own, Load* load) {
+  ++counts.refused_jobs;
+  if (load != nullptr) load->full = own.full, load->rows = own.rows, load->limit = own.limit;
+  return Refusal(own);
+}
+
 void Batcher::State::FillLoad(Load& load) const {
   load.rows = queue.rows();
   load.limit = queue.limit_rows();
@@ -223,15 +233,9 @@ absl::Status Batcher::Submit(Job* job, Load* load) {
   Load own;
   std::unique_lock lock(state.mutex);
   if (state.draining) return absl::UnavailableError("the engine is shutting down");
-  const size_t most_cost = std::max(state.pace.CostIn(state.options.queue_delay), state.options.batch_rows);
-  const bool accepted = nothing || state.queue.Push(job, cost, most_cost, now, &own);
+  const bool accepted = nothing || state.queue.Push(job, cost, state.MostCost(), now, &own);
   if (load != nullptr) state.FillLoad(*load);
-  if (!accepted) {
-    ++state.counts.refused_jobs;
-    if (load != nullptr) load->full = own.full, load->rows = own.rows, load->limit = own.limit;
-    lock.unlock();
-    return Refusal(own);
-  }
+  if (!accepted) return state.Refuse(own, load);
   ++state.counts.accepted_jobs;
   state.counts.accepted_rows += job->item.rows.rows;
   if (nothing) {
@@ -255,6 +259,14 @@ absl::Status Batcher::Submit(Job* job, Load* load) {
     state.work.notify_one();
   }
   return absl::OkStatus();
+}
+
+absl::Status Batcher::Admit(const std::string& client, Load* load) {
+  Load own;
+  const std::lock_guard lock(state_->mutex);
+  if (state_->queue.WouldTake(client, state_->MostCost(), &own)) return absl::OkStatus();
+  if (load != nullptr) state_->FillLoad(*load);
+  return state_->Refuse(own, load);
 }
 
 bool Batcher::Cancel(Job* job) {

@@ -109,6 +109,9 @@ class Batcher {
   /// InvalidArgument for rows that the detector does not take, or more than max_job_rows of them; NotFound for a family
   /// that it does not score. `load` may be null.
   absl::Status Submit(Job* job, Load* load);
+  /// ResourceExhausted where Submit would now refuse even one row of this client, so that a large request need not be
+  /// read before it is refused. Counts as a refusal. `load` may be null.
+  absl::Status Admit(const std::string& client, Load* load);
   /// True: the job was still waiting and is the caller's again; Done will not be called. False: Done was or will be; of
   /// a job that is partly scored the rest is dropped.
   bool Cancel(Job* job);

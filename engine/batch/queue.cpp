@@ -27,7 +27,7 @@ Client& JobQueue::ClientOf(const std::string& name) {
   return client;
 }
 
-bool JobQueue::LetIn(const Client& client, size_t rows, size_t most_cost, Load* load) const {
+bool JobQueue::LetIn(size_t client_rows, size_t client_cost, size_t rows, size_t most_cost, Load* load) const {
   const auto refuse = [load](Load::Full full, size_t held, size_t limit) {
     load->full = full;
     load->rows = held;
@@ -36,10 +36,10 @@ bool JobQueue::LetIn(const Client& client, size_t rows, size_t most_cost, Load* 
   };
   const size_t free = limit_rows_ - rows_;
   if (rows > free) return refuse(Load::Full::kQueue, rows_, limit_rows_);
-  if (client.rows + rows > free - rows) return refuse(Load::Full::kClientShare, client.rows, free);
+  if (client_rows + rows > free - rows) return refuse(Load::Full::kClientShare, client_rows, free);
   // In the rounds until the last of its rows, each client is served about as much as this one.
-  const size_t clients = active_.size() + (client.rows == 0 ? 1 : 0);
-  const size_t own_turn = clients * (client.cost + quantum_);
+  const size_t clients = active_.size() + (client_rows == 0 ? 1 : 0);
+  const size_t own_turn = clients * (client_cost + quantum_);
   if (std::min(cost_, own_turn) <= most_cost) return true;
   const size_t share = most_cost / clients;
   // The limit is told in rows like those that wait.
@@ -47,14 +47,20 @@ bool JobQueue::LetIn(const Client& client, size_t rows, size_t most_cost, Load* 
     return static_cast<size_t>(static_cast<double>(rows_) / static_cast<double>(cost_) *
                                static_cast<double>(limit_cost));
   };
-  if (clients > 1 && client.cost >= share) return refuse(Load::Full::kClientShare, client.rows, in_rows(share));
+  if (clients > 1 && client_cost >= share) return refuse(Load::Full::kClientShare, client_rows, in_rows(share));
   return refuse(Load::Full::kQueue, rows_, in_rows(most_cost));
+}
+
+bool JobQueue::WouldTake(const std::string& client, size_t most_cost, Load* load) const {
+  const auto found = clients_.find(client);
+  return found == clients_.end() ? LetIn(0, 0, 1, most_cost, load)
+                                 : LetIn(found->second.rows, found->second.cost, 1, most_cost, load);
 }
 
 bool JobQueue::Push(Job* job, size_t cost, size_t most_cost, Clock::time_point now, Load* load) {
   const size_t rows = job->item.rows.rows;
   Client& client = ClientOf(job->client);
-  if (!LetIn(client, rows, most_cost, load)) return false;
+  if (!LetIn(client.rows, client.cost, rows, most_cost, load)) return false;
   if (client.rows == 0) active_.splice(active_.end(), idle_, client.entry);
   client.rows += rows;
   client.cost += rows * cost;

@@ -59,6 +59,9 @@ class JobQueue {
   /// before the job's turn.
   bool Push(Job* job, size_t cost, size_t most_cost, Clock::time_point now, Load* load);
 
+  /// Whether Push would take one row of this client.
+  bool WouldTake(const std::string& client, size_t most_cost, Load* load) const;
+
   struct Taken {
     Job* job;
     detector::BatchPart part;
@@ -87,7 +90,7 @@ class JobQueue {
   };
 
   Client& ClientOf(const std::string& name);
-  bool LetIn(const Client& client, size_t rows, size_t most_cost, Load* load) const;
+  bool LetIn(size_t client_rows, size_t client_cost, size_t rows, size_t most_cost, Load* load) const;
   void Activate(Flow& flow);
   void Unlink(Job* job);
   void Deactivate(Flow& flow);

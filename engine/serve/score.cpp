@@ -48,12 +48,15 @@ class ScoreCall final : public grpc::ServerUnaryReactor, public batch::Job {
 
   void Begin(const grpc::ByteBuffer& bytes) {
     if (!call_.ok()) return End(call_.status());
+    client = call_.client();
+    batch::Load load;
+    if (AreManyRows(bytes)) {  // Otherwise reading costs no more than asking.
+      if (absl::Status taken = engine_.batcher->Admit(client, &load); !taken.ok()) return End(Refusal(taken, load));
+    }
     if (absl::Status parsed = Parse(bytes, memory_.request); !parsed.ok()) return End(parsed);
     if (memory_.request.fingerprints_size() > 0) return ReadFingerprints();
     if (absl::Status filled = FillJob(engine_, memory_.request, *this); !filled.ok()) return End(filled);
-    client = call_.client();
     deadline = DeadlineOf(context_);
-    batch::Load load;
     if (absl::Status submitted = engine_.batcher->Submit(this, &load); !submitted.ok()) {
       return End(Refusal(submitted, load));
     }

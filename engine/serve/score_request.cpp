@@ -9,6 +9,8 @@
 
 #include "engine/artifact/text.h"
 #include "engine/serve/status.h"
+#include "google/protobuf/io/coded_stream.h"
+#include "google/protobuf/wire_format_lite.h"
 #include "grpcpp/support/proto_buffer_reader.h"
 
 static_assert(std::endian::native == std::endian::little, "rows are taken from messages as they are");
@@ -59,7 +61,25 @@ const std::string& OnlyFamily(const std::shared_ptr<const detector::Detector>& d
   return family;
 }
 
+constexpr size_t kManyBytes = 4096;
+
 }  // namespace
+
+bool AreManyRows(const grpc::ByteBuffer& bytes) {
+  using google::protobuf::internal::WireFormatLite;
+  if (bytes.Length() < kManyBytes) return false;
+  grpc::ByteBuffer pieces(bytes);
+  grpc::ProtoBufferReader reader(&pieces);
+  if (!reader.status().ok()) return false;
+  google::protobuf::io::CodedInputStream in(&reader);
+  while (const uint32_t tag = in.ReadTag()) {
+    const int field = WireFormatLite::GetTagFieldNumber(tag);
+    if (field == v1::ScoreRequest::kRowsFieldNumber) return true;
+    // Fingerprints do not wait where rows do.
+    if (field == v1::ScoreRequest::kFingerprintsFieldNumber || !WireFormatLite::SkipField(&in, tag)) return false;
+  }
+  return false;
+}
 
 absl::Status Parse(const grpc::ByteBuffer& bytes, google::protobuf::MessageLite& message) {
   grpc::Slice slice;

@@ -22,6 +22,9 @@ inline constexpr int kFingerprintsLimit = 1024;
 
 /// Parses a message. InvalidArgument where it is none of this type.
 absl::Status Parse(const grpc::ByteBuffer& bytes, google::protobuf::MessageLite& message);
+/// Whether a ScoreRequest, by its size and its first fields, holds rows that take longer to read than it takes to ask
+/// whether there is room for them.
+bool AreManyRows(const grpc::ByteBuffer& bytes);
 /// The message's bytes, in one piece.
 grpc::ByteBuffer Serialize(const google::protobuf::MessageLite& message);
 

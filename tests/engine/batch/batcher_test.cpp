@@ -268,6 +268,22 @@ TEST_F(BatcherTest, AFloodNeitherFillsTheQueueNorDelaysOthers) {
   EXPECT_EQ(batcher_->counts().refused_jobs, 1u);
 }
 
+TEST_F(BatcherTest, SaysBeforehandThatTheQueueIsFull) {
+  Options options;
+  options.queue_rows = 100;
+  Make(options);
+  EXPECT_TRUE(batcher_->Admit("a", nullptr).ok());
+  Occupy();
+  ASSERT_TRUE(Submit(Job(50, "a")).ok());
+  const absl::Status status = batcher_->Admit("a", &load_);
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(load_.full, Load::Full::kClientShare);
+  EXPECT_EQ(load_.rows, 50u);
+  EXPECT_EQ(batcher_->counts().refused_jobs, 1u);
+  EXPECT_TRUE(batcher_->Admit("b", nullptr).ok());
+  EXPECT_EQ(batcher_->counts().refused_jobs, 1u);
+}
+
 TEST_F(BatcherTest, RefusesWhatCannotBeScored) {
   EXPECT_EQ(Submit(Job(batcher_->max_job_rows() + 1)).code(), absl::StatusCode::kInvalidArgument);
   TestJob& infinite = Job(2);

@@ -245,6 +245,27 @@ TEST_F(QueueTest, WhoAloneFillsTheTimeIsRefusedAndOthersAreNot) {
   EXPECT_TRUE(push("fourth", 1));
 }
 
+TEST_F(QueueTest, WouldTakeSaysBeforehandWhatPushDoes) {
+  const auto agree = [&](const std::string& client) {
+    Load before;
+    const bool would = queue_.WouldTake(client, 100, &before);
+    const bool does = Push(client, 1, Priority::kNormal, 1, 100);
+    EXPECT_EQ(would, does);
+    if (!does) {
+      EXPECT_EQ(before.full, load_.full);
+      EXPECT_EQ(before.rows, load_.rows);
+      EXPECT_EQ(before.limit, load_.limit);
+    }
+    return does;
+  };
+  size_t taken = 0;
+  for (int i = 0; i < 300; ++i) taken += agree(i % 3 == 0 ? "b" : "a");
+  EXPECT_GT(taken, 100u);
+  EXPECT_LT(taken, 300u);
+  EXPECT_TRUE(queue_.WouldTake("new", SIZE_MAX, &load_));
+  EXPECT_EQ(queue_.clients(), 2u);  // Asking is not remembered.
+}
+
 TEST_F(QueueTest, ManyClientsTogetherFillTheTimeToo) {
   size_t held = 0;
   while (Push(absl::StrCat("client ", held), 1, Priority::kNormal, 1, 100)) ++held;

@@ -4,6 +4,7 @@
 #include <limits>
 #include <thread>
 
+#include "engine/serve/score_request.h"
 #include "gmock/gmock.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "tests/engine/serve/server_fixture.h"
@@ -48,6 +49,20 @@ TEST_F(ScoreTest, GivesTheDetectorsScores) {
     ASSERT_GT(reply.response.details(r).drivers_size(), 0);
     EXPECT_EQ(reply.response.details(r).drivers(0).feature()[0], 'f');
   }
+}
+
+TEST(AreManyRows, TellsLargeMessagesOfRowsFromOthers) {
+  v1::ScoreRequest rows, fingerprints;
+  rows.set_detector("driftseal");
+  rows.mutable_rows()->set_float32_le(std::string(8000, 'x'));
+  for (int i = 0; i < 1000; ++i) fingerprints.add_fingerprints("models/a.meta.json");
+  EXPECT_TRUE(serve::AreManyRows(serve::Serialize(rows)));
+  EXPECT_FALSE(serve::AreManyRows(serve::Serialize(fingerprints)));
+  rows.mutable_rows()->set_float32_le(std::string(80, 'x'));
+  EXPECT_FALSE(serve::AreManyRows(serve::Serialize(rows)));
+  const std::string wrong(8000, '\xff');
+  const grpc::Slice slice(wrong);
+  EXPECT_FALSE(serve::AreManyRows(grpc::ByteBuffer(&slice, 1)));
 }
 
 TEST_F(ScoreTest, PackedAndUnpackedRowsGiveTheSame) {
