@@ -16,11 +16,8 @@ HWY_BEFORE_NAMESPACE();
 namespace driftseal::kernels::forest::HWY_NAMESPACE {
 
 // A program costs the same for one row as for a tile, and so does walking with rows in the lanes; walking one by one is
-// cheaper than both for the few rows that SumByWalking walks so (measured, see README.md).
-HWY_INLINE size_t FewestSlicedRows() {
-  const size_t lanes = hn::Lanes(D());
-  return lanes >= 8 ? kAtOnce * lanes / 8 + 1 : 24;
-}
+// cheaper than both for few rows (measured, see README.md).
+HWY_INLINE size_t FewestSlicedRows() { return hn::Lanes(D()) >= 8 ? kFewRows + 1 : 24; }
 
 int64_t SumPaths(const Packed& forest, const tile::Tile& tile, tile::Workspace workspace, uint32_t* out) {
   tile::Arena arena(workspace);

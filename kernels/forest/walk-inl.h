@@ -126,13 +126,16 @@ HWY_INLINE void WalkVectors(const Packed& forest, const float* HWY_RESTRICT x, u
   }
 }
 
+/// So many rows are walked one after the other sooner than in lanes, where nodes are gathered.
+inline constexpr size_t kFewRows = 8;
+
 /// Path sums of a tile's rows into `sums` (kTileRows).
 HWY_INLINE void SumByWalking(const Packed& forest, const tile::Tile& tile, uint32_t* sums) {
   const size_t step = kAtOnce * hn::Lanes(D());
   for (size_t b = 0; b < tile.blocks(); ++b) {
     const size_t rows = tile.block_rows(b);
     for (size_t r = 0; r < rows; r += step) {
-      if (rows - r <= step / 8) {
+      if (rows - r <= kFewRows) {
         for (size_t i = r; i < rows; ++i) sums[b * kBlockRows + i] = WalkRow(forest, tile.block(b) + i);
       } else {
         WalkVectors(forest, tile.block(b) + r, sums + b * kBlockRows + r);

@@ -36,8 +36,7 @@ class ResumingStream : public std::enable_shared_from_this<ResumingStream<Traits
         options_(options),
         deadline_(deadline),
         request_id_(RandomId()),
-        backoff_(core_->options.retry),
-        heard_(Clock::now()) {
+        backoff_(core_->options.retry) {
     if (options_.max_in_flight == 0) options_.max_in_flight = 1;
   }
 
@@ -53,7 +52,6 @@ class ResumingStream : public std::enable_shared_from_this<ResumingStream<Traits
       if (!wait) return std::nullopt;
       Wait(lock);
     }
-    if (items_.empty()) heard_ = Clock::now();
     const uint64_t number = next_number_++;
     numbers_.emplace(key, number);
     items_.emplace(number,
@@ -224,7 +222,6 @@ class ResumingStream : public std::enable_shared_from_this<ResumingStream<Traits
   void Take(Response response) {
     const auto number = numbers_.find(Traits::KeyOf(response));
     if (number == numbers_.end()) return;  // Answered before, on an earlier connection or twice on this one.
-    heard_ = Clock::now();
     backoff_.Reset();
     if (WaitsForAnotherTry(number->second, response)) return;
     items_.erase(number->second);
@@ -270,9 +267,11 @@ class ResumingStream : public std::enable_shared_from_this<ResumingStream<Traits
     const bool again = status.ok() || status.code == Code::kCancelled || MayRetry(status, true);
     if (!again) return End(std::move(status));
     if (items_.empty()) return;  // Nothing was lost; the next Send connects.
+    // Before this the engine may have been at work for long, or this process stopped: neither is a reason to give up.
+    if (backoff_.failures() == 0) lost_ = Clock::now();
     const std::chrono::milliseconds wait = backoff_.Next(status.retry_after);
     const Clock::time_point at = Clock::now() + wait;
-    if (at >= heard_ + options_.give_up_after || at >= deadline_) {
+    if (at >= lost_ + options_.give_up_after || at >= deadline_) {
       if (status.ok()) status = {Code::kUnavailable, "the engine ended the stream", request_id_, {}, {}, 1};
       status.attempts = backoff_.failures();
       return End(std::move(status));
@@ -290,7 +289,7 @@ class ResumingStream : public std::enable_shared_from_this<ResumingStream<Traits
   Connection* connection_ = nullptr;
   std::optional<Clock::time_point> reconnect_at_;
   Backoff backoff_;
-  Clock::time_point heard_;  // When the last answer came, or when the stream stopped being idle.
+  Clock::time_point lost_;  // The first time since the last answer.
   bool finished_ = false, over_ = false;
   Status status_;
   uint64_t next_number_ = 0;

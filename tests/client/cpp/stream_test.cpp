@@ -274,6 +274,26 @@ TEST_F(StreamTest, AnEngineThatStaysAwayIsGivenUp) {
   EXPECT_GT(stream.status().attempts, 1);
 }
 
+TEST_F(StreamTest, AnEngineThatWorkedForLongBeforeItWentIsNotGivenUp) {
+  std::atomic<int> connections{0};
+  engine_.verify_stream = [&](grpc::ServerContext&, VerifyIo& io) {
+    v1::VerifyStreamRequest request;
+    io.Read(&request);
+    if (++connections == 1) {
+      std::this_thread::sleep_for(3s);
+      return grpc::Status(grpc::StatusCode::UNAVAILABLE, "gone");
+    }
+    io.Write(VerdictOn(request));
+    return grpc::Status::OK;
+  };
+  VerifyStreamOptions options;
+  options.give_up_after = 2s;
+  VerifyStream stream = ClientOf(QuickOptions(engine_)).OpenVerifyStream(options);
+  ASSERT_TRUE(stream.Send("a", {}).ok());
+  EXPECT_TRUE(stream.Next().has_value()) << stream.status().ToString();
+  EXPECT_EQ(connections, 2);
+}
+
 TEST_F(StreamTest, CancelWakesWhoWaits) {
   Event met;
   engine_.verify_stream = [&](grpc::ServerContext& context, VerifyIo& io) {
