@@ -70,7 +70,7 @@ struct CallOptions {
 struct StreamOptions {
   size_t max_in_flight = 64;  ///< Requests without an answer that was taken; beyond that Send waits.
   /// A stream whose connection is lost reconnects and sends what is unanswered again, waiting between attempts as the
-  /// retry policy says; it ends when nothing has come back for this long.
+  /// retry policy says; it ends when nothing has come back for this long since.
   std::chrono::milliseconds give_up_after{120000};
 };
 
