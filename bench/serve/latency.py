@@ -6,14 +6,15 @@ before them. The generator is one more process on the same cores, so that what i
 
 from process import MemoryWatch, median
 
-# Name, backend, rows a request, what is told of each row, in flight when the peak is measured. The generator works on
-# the server's cores: only where scoring is dear against sending is nearly all of them the server's at three times the
-# peak, so that dear shapes tell what the server does and cheap ones what the machine can carry.
+# Name, backend, rows a request, what is told of each row, in flight when the peak is measured (the best counts: of too
+# many some are refused, and asking again takes what scoring needs). The generator works on the server's cores: only
+# where scoring is dear against sending is nearly all of them the server's at three times the peak, so that dear shapes
+# tell what the server does and cheap ones what the machine can carry.
 SHAPES = (
-    ("512 rows in double precision", "reference", 512, "scores", 8),
-    ("512 rows, with drivers", "auto", 512, "drivers", 8),
-    ("512 rows", "auto", 512, "scores", 16),
-    ("one row", "auto", 1, "scores", 64),
+    ("512 rows in double precision", "reference", 512, "scores", (2, 4)),
+    ("512 rows, with drivers", "auto", 512, "drivers", (4, 8)),
+    ("512 rows", "auto", 512, "scores", (8, 16)),
+    ("one row", "auto", 1, "scores", (64, 256)),
 )
 HALF, MOST, OVER = 0.5, 0.8, 3.0
 
@@ -52,9 +53,16 @@ def overload(bench, engine, rows, detail, in_flight):
     """Peak, 80 % of it, three times of it for a minute, and the peak again: a machine that others use is not the same
     before and after."""
     seconds = 10 if bench.quick else 60
-    closed = lambda: bench.load.served(
-        "unary", engine, rows=rows, detail=detail, in_flight=in_flight, seconds=2 * bench.seconds, connections=2
-    )
+
+    def closed():
+        runs = [
+            bench.load.served(
+                "unary", engine, rows=rows, detail=detail, in_flight=most, seconds=2 * bench.seconds, connections=2
+            )
+            for most in in_flight
+        ]
+        return max(runs, key=lambda run: run["requests_per_second"])
+
     before = closed()
     most = open_loop(bench, engine, rows, detail, MOST * before["requests_per_second"], seconds / 3)
     with MemoryWatch(engine.pid) as memory:

@@ -1,6 +1,8 @@
 #include "engine/batch/batcher.h"
 
 #include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <condition_variable>
@@ -31,6 +33,22 @@ Options Checked(Options options) {
   options.at_once = std::max<size_t>(1, options.at_once);
   if (options.threads == 0) options.threads = std::max<size_t>(2, options.at_once);
   return options;
+}
+
+/// Time slices of 0.5 ms and not 3 for the calling thread, which gives up its core sooner to a thread that wakes, not
+/// more of it: requests are read, and refused, while all cores score. Linux 6.12 and later; others take no notice.
+void TakeShortSlices() {
+  // As in linux/sched/types.h, which does not get along with glibc's sched.h.
+  struct {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime_ns, deadline_ns, period_ns;
+  } attributes{};
+  if (syscall(SYS_sched_getattr, 0, &attributes, sizeof(attributes), 0U) != 0) return;
+  attributes.runtime_ns = 500'000;
+  syscall(SYS_sched_setattr, 0, &attributes, 0U);
 }
 
 absl::Status Refusal(const Load& load) {
@@ -171,6 +189,7 @@ void Batcher::State::RunInSubmit(std::unique_lock<std::mutex>& lock, Clock::time
 void Batcher::State::Serve() {
   // Times of waiting are exact to a microsecond then, and not to 50.
   prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL);
+  TakeShortSlices();
   std::unique_lock lock(mutex);
   while (!stopping) {
     if (!Free() || queue.empty()) {
