@@ -82,6 +82,7 @@ serve::Options TestServer::DefaultOptions() {
   serve::Options options;
   options.grpc_listen = "127.0.0.1:0";
   options.http_listen = "";
+  options.queue_delay_ms = 60000;  // Nothing is refused for a machine that is slow.
   options.artifact_root = options.state_dir = "";  // The constructor's.
   options.model_dir = DetectorFolder();
   return options;
