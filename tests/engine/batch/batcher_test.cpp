@@ -9,7 +9,6 @@
 #include <numeric>
 #include <thread>
 
-#include "engine/batch/event.h"
 #include "gate.h"
 
 namespace driftseal::batch {
@@ -384,18 +383,6 @@ TEST_F(BatcherTest, CountsTellWhatHappened) {
   EXPECT_EQ(counts.batches_by_rows[2], 1u);   // 3 rows: more than 2, at most 4
   EXPECT_EQ(counts.batches_by_rows[10], 1u);  // 700: at most 1024
   EXPECT_EQ(std::accumulate(counts.jobs_by_wait.begin(), counts.jobs_by_wait.end(), uint64_t{0}), 2u);
-}
-
-TEST(EventTest, WaitsUntilItIsSetOrTheTimeIsOver) {
-  Event event;
-  EXPECT_FALSE(event.WaitUntil(Clock::now() - 1s));
-  EXPECT_FALSE(event.WaitUntil(Clock::now() + 1ms));
-  event.Set();
-  EXPECT_TRUE(event.WaitUntil(Clock::now() + 3600s));
-  event.Reset();
-  std::thread setter([&] { event.Set(); });
-  EXPECT_TRUE(event.WaitUntil(Clock::now() + 3600s));
-  setter.join();
 }
 
 }  // namespace
