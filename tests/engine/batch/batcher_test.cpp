@@ -16,7 +16,6 @@ namespace {
 
 using std::chrono_literals::operator""us;
 using std::chrono_literals::operator""ms;
-using std::chrono_literals::operator""s;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
