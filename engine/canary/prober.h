@@ -24,9 +24,10 @@ class Prober {
     replay::RawBehaviour behaviour;
     const replay::CanarySet* set = nullptr;  ///< Of this prober.
   };
-  /// The model in `source`, of a family's domain and task (empty: not known). A set is tried when its own domain and task
-  /// are empty or equal. Unimplemented: weights alone cannot be run (safetensors, a state_dict). FailedPrecondition: no
-  /// set fits (naming those that were tried, and why the model refused them). Otherwise as ReplayPool::Probe.
+  /// The model in `source`, of a family's domain and task (empty: not known). A set is tried when its own domain and
+  /// task are empty or equal. Unimplemented: weights alone cannot be run (safetensors, a state_dict).
+  /// FailedPrecondition: no set fits (naming those that were tried, and why the model refused them). Otherwise as
+  /// ReplayPool::Probe.
   absl::StatusOr<Measured> Measure(const artifact::Source& source, artifact::Format format, std::string_view domain,
                                    std::string_view task) const;
 

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "engine/artifact/text.h"
+#include "engine/fingerprint/behaviour.h"
 #include "engine/fingerprint/columns.h"
 #include "engine/fingerprint/prediction_features.h"
 #include "engine/fingerprint/row.h"
@@ -78,8 +79,32 @@ absl::Status TreeModel(const artifact::Booster& booster, Row& row) {
   return FillTreeFeatures(booster, row);
 }
 
+void MissBehaviour(Row& row, std::string_view reason) {
+  row.Miss(kBehaviourFirst, size_t{kBehaviourColumns} + kContextColumns, reason);
+}
+
+// What the model does when it is run, where somebody is there to run it.
+void Behaviour(const Source& source, artifact::Format format, const Options& options, Fingerprint& out, Row& row) {
+  if (options.prober == nullptr) return MissBehaviour(row, "the model was not run");
+  auto evidence = std::make_shared<BehaviourEvidence>();
+  auto measured = options.prober->Measure(source, format, out.family.domain, out.family.task);
+  evidence->status = measured.status();
+  if (measured.ok()) {
+    const BehaviourValues values = BehaviourFeatures(measured->behaviour, *measured->set);
+    for (size_t i = 0; i < kBehaviourColumns; ++i) row.Set(kBehaviourFirst + i, values.behaviour[i]);
+    for (size_t i = 0; i < kContextColumns; ++i) row.Set(kContextFirst + i, values.context[i]);
+    evidence->set = measured->set->name;
+    evidence->set_inputs = measured->set->count();
+    evidence->raw = std::move(measured->behaviour);
+  } else {
+    MissBehaviour(row, ReasonOf(measured.status()));
+  }
+  out.behaviour = std::move(evidence);
+}
+
 // Everything that comes from the model file, but for its digest. The error is for the file's evidence.
-absl::Status ModelFeatures(const Source& source, const std::optional<double>& declared, Fingerprint& out, Row& row) {
+absl::Status ModelFeatures(const Source& source, const std::optional<double>& declared, const Options& options,
+                           Fingerprint& out, Row& row) {
   const auto model = artifact::ReadModelFile(source);
   if (!model.ok()) {
     MissModel(row, ReasonOf(model.status()));
@@ -102,6 +127,12 @@ absl::Status ModelFeatures(const Source& source, const std::optional<double>& de
   }
   out.format = model->format;
   out.family.architecture = artifact::ArchitectureDigest(*model).Hex().substr(0, 16);
+  // A file that breaks its format's rules is not run: its loader may read something else than was looked at here.
+  if (status.ok()) {
+    Behaviour(source, model->format, options, out, row);
+  } else {
+    MissBehaviour(row, ReasonOf(status));
+  }
   if (status.ok() || ReasonOf(status).find(source.name()) != std::string_view::npos) return status;
   return absl::Status(status.code(), Cat(source.name(), ": ", status.message()));
 }
@@ -229,7 +260,7 @@ Fingerprint FromMeta(const ModelMeta& meta, const std::string& meta_directory, c
            std::array<FileEvidence*, 2>{&model, &predictions});
 
   if (model_source) {
-    Keep(ModelFeatures(*model_source, meta.parameter_count, out, row), model);
+    Keep(ModelFeatures(*model_source, meta.parameter_count, options, out, row), model);
   } else {
     MissModel(row, meta.model_path.empty() ? std::string_view("the meta file has no artifacts.model_path")
                                            : ReasonOf(model.status));
@@ -248,7 +279,7 @@ Fingerprint FromMeta(const ModelMeta& meta, const std::string& meta_directory, c
   return out;
 }
 
-Fingerprint FromModelFile(const Source& model, const Options&) {
+Fingerprint FromModelFile(const Source& model, const Options& options) {
   Fingerprint out;
   Row row(kColumns);
   const std::string_view reason = "the model has no meta file";
@@ -261,7 +292,7 @@ Fingerprint FromModelFile(const Source& model, const Options&) {
   } else {
     evidence.status = digest.status();
   }
-  Keep(ModelFeatures(model, std::nullopt, out, row), evidence);
+  Keep(ModelFeatures(model, std::nullopt, options, out, row), evidence);
   out.files.push_back(std::move(evidence));
   std::move(row).Finish(out);
   return out;

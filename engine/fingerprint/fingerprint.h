@@ -2,6 +2,7 @@
 #define DRIFTSEAL_ENGINE_FINGERPRINT_FINGERPRINT_H_
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "engine/artifact/digest.h"
 #include "engine/artifact/model_file.h"
 #include "engine/artifact/source.h"
+#include "engine/canary/prober.h"
 #include "engine/fingerprint/meta.h"
 #include "engine/fingerprint/predictions.h"
 #include "engine/fingerprint/schema.h"
@@ -38,6 +40,14 @@ struct FileEvidence {
   absl::Status status;  ///< Why it could not be opened, hashed or read (PermissionDenied: it asks for code to be run).
 };
 
+/// What running the model came to, where a prober was there.
+struct BehaviourEvidence {
+  absl::Status status;       ///< Why there is no behaviour (see canary::Prober::Measure).
+  std::string set;           ///< Name of the canary set.
+  size_t set_inputs = 0;     ///< Canary inputs.
+  replay::RawBehaviour raw;  ///< When status is OK.
+};
+
 struct Fingerprint {
   Family family;
   std::vector<float> values;  ///< ModelSchema().features.size() columns; NaN where a feature could not be had.
@@ -46,10 +56,15 @@ struct Fingerprint {
   std::map<std::string, double> covariates;  ///< Recipe covariates, recorded beside the row and not part of it.
   std::optional<artifact::Format> format;
   std::optional<PredictionScan> scan;  ///< Only when asked for.
+  /// Only with a prober; shared, since it is large and results are copied.
+  std::shared_ptr<const BehaviourEvidence> behaviour;
 };
 
 struct Options {
   bool scan_predictions = false;
+  /// Runs the model in a sandbox to measure its behaviour; null: models are read only, and the columns of the groups
+  /// behaviour and context are missing.
+  const canary::Prober* prober = nullptr;
 };
 
 /// The fingerprint of a model with a meta file; artifact paths are looked up beside the meta file, then beneath `root`,

@@ -6,6 +6,7 @@
 
 #include "engine/artifact/digest.h"
 #include "engine/artifact/text.h"
+#include "engine/fingerprint/behaviour.h"
 #include "engine/fingerprint/columns.h"
 
 namespace driftseal::fingerprint {
@@ -201,6 +202,10 @@ class TableBuilder {
     }
   }
 
+  void Behaviour(Group group, const std::vector<BehaviourEntry>& table) {
+    for (const BehaviourEntry& entry : table) Add(group, entry.name, "1", entry.definition);
+  }
+
  private:
   Schema& schema_;
 };
@@ -224,7 +229,7 @@ Schema MakeModelSchema() {
                 std::size(kVectorStatTable) == kVectorStats && std::size(kHeadTable) == kHeadVectors &&
                 std::size(kContrastTable) == kContrasts && std::size(kCosineTable) == kHeadCosines &&
                 std::size(kTreesTable) == kTreeColumns);
-  Schema schema{"model-fingerprint", 2, {}, ""};
+  Schema schema{"model-fingerprint", 3, {}, ""};
   TableBuilder builder(schema);
   builder.Plain(Group::kMeta, kMetaTable);
   builder.Plain(Group::kPredictions, kPredictionsTable);
@@ -232,6 +237,8 @@ Schema MakeModelSchema() {
   builder.Quantile();
   builder.Head();
   builder.Plain(Group::kTrees, kTreesTable);
+  builder.Behaviour(Group::kBehaviour, BehaviourTable());
+  builder.Behaviour(Group::kContext, ContextTable());
   assert(schema.features.size() == kColumns);
   schema.digest = DigestOf(schema);
   return schema;
@@ -253,6 +260,10 @@ std::string_view GroupName(Group group) {
       return "head";
     case Group::kTrees:
       return "trees";
+    case Group::kBehaviour:
+      return "behaviour";
+    case Group::kContext:
+      return "context";
   }
   return "";
 }
