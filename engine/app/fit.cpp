@@ -40,6 +40,7 @@ int Fit(const Arguments& arguments) {
   options.family_minimum = arguments.family_minimum;
   options.replay_program = ProgramBeside("driftseal-replay");
   options.threads = Threads(arguments);
+  options.uses = screen::ModelColumnUses();
   absl::StatusOr<detector::Detector> detector =
       detector::Detector::Fit(screen::ModelSchemaId(), reference->samples, options);
   if (!detector.ok()) {
