@@ -38,7 +38,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
       "kernels", "client"}},
     {"client", {}},
     {"bench/serve", {"client", "engine/artifact", "engine/batch", "engine/detector", "kernels"}},
-    {"bench", {"engine/artifact", "engine/detector", "engine/fingerprint", "kernels"}},
+    {"bench", {"engine/artifact", "engine/detector", "engine/fingerprint", "engine/replay", "kernels"}},
 };
 
 // Headers that have one home.
