@@ -46,7 +46,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
 const std::map<std::string, std::vector<std::string>> kHomes = {
     {"cuda_runtime", {"kernels"}},
     {"torch/", {"engine/replay", "bench/fleet", "tests/engine/replay"}},
-    {"xgboost/", {"engine/replay", "bench/fleet", "tests/bench"}},
+    {"xgboost/", {"engine/replay", "bench/fleet", "tests/bench", "tests/engine/replay"}},
     {"driftseal/v1/",
      {"engine/serve", "client/cpp", "bench/serve", "tests/engine/serve", "tests/client", "tests/fuzz"}},
     {"grpcpp/", {"engine/serve", "client/cpp", "bench/serve", "tests/engine/serve", "tests/client", "tests/fuzz"}},
