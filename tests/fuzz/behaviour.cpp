@@ -1,9 +1,9 @@
 // The answer of a replay process that the model it ran may have taken over.
+#include "engine/replay/protocol/behaviour.h"
+
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
-
-#include "engine/replay/protocol/behaviour.h"
 
 namespace driftseal::replay {
 namespace {
