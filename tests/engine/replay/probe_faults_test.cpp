@@ -48,7 +48,7 @@ INSTANTIATE_TEST_SUITE_P(
         Fault{"TooManyClasses", kY + "  return y.repeat([1, 300])\n", kInvalid, "1200 classes, the limit is 1000"},
         Fault{"NotANumber", kY + "  return y / 0\n", kInternal, "is not finite"},
         Fault{"NotANumberLater", kY + "  return torch.where(x.sum() > 30, y / 0, y)\n", kInternal, "is not finite"},
-        Fault{"Raises", "  raise RuntimeError(\"out of coffee\")\n  return x\n", kInternal, "out of coffee"},
+        Fault{"Raises", "  assert bool(x.sum() < -1), \"out of coffee\"\n  return x\n", kInternal, "out of coffee"},
         Fault{"FailsLater",
               kY + "  if bool(x.sum() > 30):\n    y = torch.linear(x, self.weight, self.bias)\n  return y\n", kInternal,
               "the model's code failed"},
