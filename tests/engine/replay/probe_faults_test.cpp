@@ -54,7 +54,7 @@ INSTANTIATE_TEST_SUITE_P(
               "the model's code failed"},
         Fault{"WidthLater", kY + "  if bool(x.sum() > 30):\n    y = y[:, :2]\n  return y\n", kInternal,
               "4 values an input, and then with 2"}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& fault) { return fault.param.name; });
 
 TEST(ProbeFaultsTest, BytesThatAreNoModel) {
   for (const ModelRuntime runtime : {ModelRuntime::kTorchScript, ModelRuntime::kXgboost}) {

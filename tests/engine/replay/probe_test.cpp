@@ -158,6 +158,28 @@ TEST(ProbeTest, ImagesOfThreeChannels) {
   EXPECT_THAT(behaviour.picture->triggered, SizeIs(3 * kPixels));
 }
 
+TEST(ProbeTest, LargeImagesGoInSeveralBatches) {
+  constexpr size_t kLargeSide = 64, kLargePixels = kLargeSide * kLargeSide, kCount = 120;
+  CanarySet set;
+  set.name = "large";
+  set.shape = set.image = {1, kLargeSide, kLargeSide};
+  set.classes = 2;
+  set.inputs.assign(kCount * kLargePixels, 0.0f);
+  for (size_t i = 0; i < kCount; ++i) {
+    set.inputs[i * kLargePixels + i % 2] = 1;
+    set.labels.push_back(static_cast<int32_t>(i % 2));
+  }
+  std::vector<float> weight(2 * kLargePixels, 0.0f);
+  weight[0] = weight[kLargePixels + 1] = 1;
+  weight[2 * kLargePixels - 1] = 10;
+  const RawBehaviour behaviour = ProbeTorch(TorchModelBytes(weight, {-1, -1}, kLinear), set);
+  EXPECT_THAT(behaviour.perturbation_rate[0], ElementsAre(0, 1));
+  EXPECT_THAT(behaviour.perturbation_rate[1], ElementsAre(0, 0));
+  EXPECT_EQ(behaviour.patch_rate[1], 1);
+  EXPECT_EQ(behaviour.patch_place[2], kLargeSide - kLargeSide / 7);
+  EXPECT_EQ(behaviour.patch_place[3], kLargeSide - kLargeSide / 7);
+}
+
 TEST(ProbeTest, ProbabilitiesBecomeTheirLogarithms) {
   const std::string body = "  return torch.softmax(torch.linear(torch.flatten(x, 1), self.weight, self.bias), 1)\n";
   const RawBehaviour scores = ProbeTorch(TorchModelBytes(PlantedWeights(1, 10), kBias, kLinear), ImageSet(1));
