@@ -107,8 +107,8 @@ struct RawBehaviour {
 };
 
 /// Payload of an answer (frame.h): a safetensors file, tensors by the names of the fields above, everything else as
-/// JSON in its metadata. Decoding checks every shape against `inputs` and `classes` and against `set`, that every value is
-/// finite, and every share within [0, 1]: the other side may have been taken over by the model.
+/// JSON in its metadata. Decoding checks every shape against `inputs` and `classes` and against `set`, that every value
+/// is finite, and every share within [0, 1]: the other side may have been taken over by the model.
 absl::StatusOr<std::string> EncodeBehaviour(const RawBehaviour& behaviour);
 absl::StatusOr<RawBehaviour> DecodeBehaviour(std::string_view payload, const CanarySet& set);
 
