@@ -103,7 +103,8 @@ TEST(ProbeTest, NoClassStandsOutInASymmetricModel) {
     EXPECT_NEAR(behaviour.head_share[c], 0.25, 0.06);
   }
   for (size_t t = 0; t < behaviour.triggers.size(); ++t) {
-    if (behaviour.triggers[t].text.starts_with("patch 2x2 0.9 at 0,")) EXPECT_EQ(behaviour.flips[t], 0);
+    if (!behaviour.triggers[t].text.starts_with("patch 2x2 0.9 at 0,")) continue;
+    EXPECT_EQ(behaviour.flips[t], 0) << behaviour.triggers[t].text;
   }
 }
 
