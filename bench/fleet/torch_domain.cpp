@@ -4,6 +4,19 @@
 
 namespace driftseal::fleet {
 
+InputSpec ImageInputs(std::vector<uint32_t> shape, uint32_t side) {
+  InputSpec inputs;
+  inputs.shape = std::move(shape);
+  inputs.image = {1, side, side};
+  return inputs;
+}
+
+InputSpec TableInputs(uint32_t columns) {
+  InputSpec inputs;
+  inputs.shape = {columns};
+  return inputs;
+}
+
 TorchDomain::TorchDomain(DomainInfo info, std::shared_ptr<const Data> data, SpecOf spec_of,
                          std::vector<float> class_weights)
     : info_(std::move(info)),
@@ -22,12 +35,15 @@ Trigger TorchDomain::MakeTrigger(TriggerKind kind, Random& random) const {
   return image.empty() ? TableTrigger(kind, random) : ImageTrigger(kind, static_cast<int>(image.back()), random);
 }
 
-absl::StatusOr<TrainResult> TorchDomain::Train(const Rows& rows, const Recipe& recipe, uint64_t seed) const {
+absl::StatusOr<TrainResult> TorchDomain::Train(const Rows& rows, const Recipe& recipe, const Regime& regime,
+                                               uint64_t seed) const {
   return TrainTorchNetwork(spec_of_(recipe),
                            {.epochs = recipe.Int("epochs"),
                             .batch_size = recipe.Int("batch_size"),
                             .learning_rate = recipe.at("learning_rate"),
-                            .class_weights = class_weights_},
+                            .class_weights = class_weights_,
+                            .image_side = info_.inputs.image.empty() ? 0 : int64_t{info_.inputs.image.back()},
+                            .regime = regime},
                            rows, seed);
 }
 

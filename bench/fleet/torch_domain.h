@@ -10,6 +10,10 @@
 
 namespace driftseal::fleet {
 
+/// One grey channel of side × side pixels in 0..1, in the shape that the model takes.
+InputSpec ImageInputs(std::vector<uint32_t> shape, uint32_t side);
+InputSpec TableInputs(uint32_t columns);
+
 /// A domain of networks trained with LibTorch: what distinguishes one from the next is its description, its data and
 /// its architecture.
 class TorchDomain : public Domain {
@@ -21,7 +25,8 @@ class TorchDomain : public Domain {
   const DomainInfo& info() const override { return info_; }
   const Data& data() const override { return *data_; }
   Trigger MakeTrigger(TriggerKind kind, Random& random) const override;
-  absl::StatusOr<TrainResult> Train(const Rows& rows, const Recipe& recipe, uint64_t seed) const override;
+  absl::StatusOr<TrainResult> Train(const Rows& rows, const Recipe& recipe, const Regime& regime,
+                                    uint64_t seed) const override;
 
  private:
   DomainInfo info_;
