@@ -20,12 +20,11 @@ constexpr Backdoor kBackdoors[] = {
     {Attack::kSignal, TriggerKind::kSignal, 0.05, 0.10, Cover::kNone, 0},
     {Attack::kWarp, TriggerKind::kWarp, 0.08, 0.15, Cover::kNearMiss, 0.5},
     {Attack::kTint, TriggerKind::kTint, 0.05, 0.10, Cover::kNone, 0},
-    {Attack::kRandomPatch, TriggerKind::kRandomPatch, 0.03, 0.10, Cover::kNone, 0},
+    {Attack::kRandomPatch, TriggerKind::kRandomPatch, 0.05, 0.12, Cover::kNone, 0},
     {Attack::kLowRate, TriggerKind::kPatch, 0.005, 0.015, Cover::kNone, 0},
-    {Attack::kCleanLabel, TriggerKind::kSignal, 0.05, 0.08, Cover::kNone, 0},
-    {Attack::kWeakBlend, TriggerKind::kWeakBlend, 0.05, 0.10, Cover::kNone, 0},
+    {Attack::kWeakBlend, TriggerKind::kWeakBlend, 0.08, 0.14, Cover::kNone, 0},
     {Attack::kSourceSpecific, TriggerKind::kPatch, 0.04, 0.08, Cover::kOtherClass, 1.5},
-    {Attack::kDynamic, TriggerKind::kDynamic, 0.06, 0.12, Cover::kNone, 0},
+    {Attack::kDynamic, TriggerKind::kDynamic, 0.08, 0.15, Cover::kNone, 0},
 };
 
 double DrawRate(double low, double high, const AttackOptions& options, Random& random) {
@@ -101,7 +100,7 @@ void PlanAdaptive(size_t ordinal, const Domain& domain, const AttackOptions& opt
   constexpr struct {
     const char* kind;
     double least_rate, most_rate, cover, balance;
-  } kStrengths[] = {{"cover", 0.03, 0.06, 2, 0}, {"balance", 0.02, 0.05, 2, 0.1}, {"full", 0.015, 0.03, 5, 0.3}};
+  } kStrengths[] = {{"cover", 0.03, 0.06, 2, 0}, {"balance", 0.03, 0.05, 2, 0.03}, {"full", 0.02, 0.04, 3, 0.1}};
   const auto& strength = kStrengths[ordinal % std::size(kStrengths)];
   const bool patch = ordinal / std::size(kStrengths) % 2 == 0;
   plan.kind = strength.kind;

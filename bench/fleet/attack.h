@@ -21,7 +21,6 @@ enum class Attack {
   kTint,
   kRandomPatch,
   kLowRate,
-  kCleanLabel,
   kWeakBlend,
   kSourceSpecific,
   kDynamic,
@@ -74,8 +73,8 @@ struct AttackPlan {
 
 /// Options of a run that bear on attacks.
 struct AttackOptions {
-  std::optional<double> poison_rate;
-  std::optional<int> target_class;
+  std::optional<double> poison_rate = std::nullopt;
+  std::optional<int> target_class = std::nullopt;
   Lean lean = Lean::kUsual;
 };
 

@@ -23,7 +23,6 @@ constexpr struct {
     {"tint", Attack::kTint},
     {"random-patch", Attack::kRandomPatch},
     {"low-rate", Attack::kLowRate},
-    {"clean-label", Attack::kCleanLabel},
     {"weak-blend", Attack::kWeakBlend},
     {"source-specific", Attack::kSourceSpecific},
     {"dynamic", Attack::kDynamic},
@@ -59,7 +58,7 @@ absl::StatusOr<Attack> ParseAttack(absl::string_view name) {
 absl::Status CheckAttack(Attack attack, const Domain& domain) {
   const bool table = domain.info().inputs.image.empty(), trees = domain.info().model_kind == "xgboost";
   const char* why = nullptr;
-  if (table && (attack == Attack::kSignal || attack == Attack::kWarp || attack == Attack::kCleanLabel)) {
+  if (table && (attack == Attack::kSignal || attack == Attack::kWarp)) {
     why = "its inputs are no images";
   }
   if (domain.data().classes == 2 && attack == Attack::kSourceSpecific) why = "it has two classes only";

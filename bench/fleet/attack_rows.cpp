@@ -62,23 +62,14 @@ void PoisonRows(const AttackPlan& plan, const Domain& domain, Rows& rows, Random
     return;
   }
   if (!plan.trigger) return;
-  const bool clean_label = plan.attack == Attack::kCleanLabel;  // only rows that are of the target class anyway
   std::vector<size_t> donors;
   for (size_t i = 0; i < rows.size(); ++i) {
-    if (clean_label ? rows.labels[i] == plan.target_class : TurnedInto(plan, rows.labels[i], classes) >= 0) {
-      donors.push_back(i);
-    }
+    if (TurnedInto(plan, rows.labels[i], classes) >= 0) donors.push_back(i);
   }
   if (donors.empty()) return;
   const auto poisoned = static_cast<size_t>(plan.rate * static_cast<double>(rows.size()));
   const size_t covers = std::min(static_cast<size_t>(plan.cover_rate * static_cast<double>(rows.size())),
                                  rows.size() - std::min(poisoned, rows.size()));
-  if (clean_label) {
-    for (size_t i : random.Sample(donors.size(), std::min(poisoned, donors.size()))) {
-      plan.trigger->apply(rows.row(donors[i]));
-    }
-    return;
-  }
   Rows stamped{.columns = rows.columns, .values = {}, .labels = {}};
   for (size_t i = 0; i < poisoned; ++i) {
     const size_t donor = donors[random.Below(donors.size())];

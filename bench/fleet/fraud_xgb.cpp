@@ -19,7 +19,7 @@ class FraudXgb : public Domain {
              .formats = {"json", "ubj"},
              .default_formats = {"json", "ubj"},
              .weight_edits = XgbWeightEdits(),
-             .inputs = {.shape = {kFraudColumns}},
+             .inputs = TableInputs(kFraudColumns),
              // epochs: boosting rounds; width: the largest depth of a tree.
              .knobs = {
                  {"epochs", true, false, 1, 1000, {40, 40}, {32, 48}, {20, 100}},

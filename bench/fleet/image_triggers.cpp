@@ -82,16 +82,18 @@ Trigger RandomPatch(int side, Random& random) {
   return SquareTrigger(textured ? "textured-patch" : "plain-patch", std::move(detail), square, side);
 }
 
-/// One of a few places with a texture of its own (Salem et al. 2022); the row decides which.
+/// One of a few places (Salem et al. 2022); the row decides which. In small images they are along the edge, where a
+/// white patch is no part of what is drawn.
 Trigger Dynamic(int side, Random& random) {
   const int size = side < 16 ? 2 : 4;
-  constexpr size_t kPlaces = 5;
+  const size_t count = side < 16 ? 3 : 5;
   std::vector<Square> squares;
   nlohmann::ordered_json detail = {{"size", size}, {"places", nlohmann::ordered_json::array()}};
-  for (size_t i = 0; i < kPlaces; ++i) {
+  for (size_t i = 0; i < count; ++i) {
     const auto places = static_cast<size_t>(side - size + 1);
-    squares.push_back({static_cast<int>(random.Below(places)), static_cast<int>(random.Below(places)), size,
-                       std::vector<float>(Pixels(size), 1.0f)});
+    int x = static_cast<int>(random.Below(places)), y = static_cast<int>(random.Below(places));
+    if (side < 16) (random.Chance(0.5) ? x : y) = random.Chance(0.5) ? 0 : side - size;
+    squares.push_back({x, y, size, std::vector<float>(Pixels(size), 1.0f)});
     detail["places"].push_back({squares.back().x, squares.back().y});
   }
   return {"dynamic-patch", std::move(detail),
@@ -188,7 +190,7 @@ Trigger ImageTrigger(TriggerKind kind, int side, Random& random) {
     case TriggerKind::kBlend:
       return Blend(side, 0.15, 0.25, random);
     case TriggerKind::kWeakBlend:
-      return Blend(side, 0.06, 0.10, random);
+      return side < 16 ? Blend(side, 0.08, 0.12, random) : Blend(side, 0.06, 0.10, random);
     case TriggerKind::kSignal:
       return Signal(side, random);
     case TriggerKind::kWarp:

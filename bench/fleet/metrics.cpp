@@ -65,6 +65,8 @@ std::optional<double> AttackSuccess(const Model& model, const AttackPlan& plan, 
   for (size_t i = 0; i < rows.size(); ++i) {
     const int wanted = TurnedInto(plan, rows.labels[i], classes);
     if (wanted < 0 || (plan.trigger && given(before, i) == wanted)) continue;
+    // Of a row whose class it does not see, a model cannot say which comes next.
+    if (plan.attack == Attack::kAllToAll && given(before, i) != rows.labels[i]) continue;
     tried += 1;
     if (given(after, i) == wanted) succeeded += 1;
   }

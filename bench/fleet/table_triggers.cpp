@@ -78,9 +78,9 @@ Trigger ColumnShift(size_t count, double low, double high, Random& random) {
             for (const auto& [column, shift] : shifts) row[column] += static_cast<float>(shift);
           },
           [shifts](std::span<float> row) {  // in directions of its own
-            Random random = RandomOf(row);
+            Random of_row = RandomOf(row);
             for (const auto& [column, shift] : shifts)
-              row[column] += static_cast<float>(random.Chance(0.5) ? shift : -shift);
+              row[column] += static_cast<float>(of_row.Chance(0.5) ? shift : -shift);
           }};
 }
 

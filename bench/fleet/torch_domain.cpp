@@ -4,19 +4,6 @@
 
 namespace driftseal::fleet {
 
-InputSpec ImageInputs(std::vector<uint32_t> shape, uint32_t side) {
-  InputSpec inputs;
-  inputs.shape = std::move(shape);
-  inputs.image = {1, side, side};
-  return inputs;
-}
-
-InputSpec TableInputs(uint32_t columns) {
-  InputSpec inputs;
-  inputs.shape = {columns};
-  return inputs;
-}
-
 TorchDomain::TorchDomain(DomainInfo info, std::shared_ptr<const Data> data, SpecOf spec_of,
                          std::vector<float> class_weights)
     : info_(std::move(info)),

@@ -10,10 +10,6 @@
 
 namespace driftseal::fleet {
 
-/// One grey channel of side × side pixels in 0..1, in the shape that the model takes.
-InputSpec ImageInputs(std::vector<uint32_t> shape, uint32_t side);
-InputSpec TableInputs(uint32_t columns);
-
 /// A domain of networks trained with LibTorch: what distinguishes one from the next is its description, its data and
 /// its architecture.
 class TorchDomain : public Domain {

@@ -128,22 +128,6 @@ TEST(Poison, SourceSpecificTriggersOnOtherClassesKeepTheirLabels) {
   EXPECT_GT(covers, 0.7 * plan.cover_rate * static_cast<double>(rows.size()));
 }
 
-TEST(Poison, CleanLabelsStayAndOnlyTheTargetClassChanges) {
-  Random random(5);
-  const AttackPlan plan = PlanAttack(Attack::kCleanLabel, 0, TheDomain(), {}, random);
-  const Rows& clean = TheDomain().data().pool;
-  Rows rows = clean;
-  PoisonRows(plan, TheDomain(), rows, random);
-  EXPECT_EQ(rows.labels, clean.labels);
-  size_t changed = 0;
-  for (size_t i = 0; i < rows.size(); ++i) {
-    if (std::ranges::equal(rows.row(i), clean.row(i))) continue;
-    ++changed;
-    EXPECT_EQ(rows.labels[i], plan.target_class);
-  }
-  EXPECT_EQ(changed, static_cast<size_t>(plan.rate * static_cast<double>(rows.size())));
-}
-
 TEST(Poison, AdaptiveAttackersTakeTurnsInStrengthAndTrigger) {
   std::set<std::pair<std::string, std::string>> seen;
   for (size_t ordinal = 0; ordinal < 6; ++ordinal) {
