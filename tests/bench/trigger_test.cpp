@@ -118,7 +118,8 @@ TEST(Trigger, TablesChangeOnlyContinuousColumns) {
         change(row);
         EXPECT_NE(row, before) << trigger.kind;
         for (size_t c = 0; c < row.size(); ++c) {
-          if (!continuous.contains(c)) EXPECT_EQ(row[c], before[c]) << trigger.kind;
+          if (continuous.contains(c)) continue;
+          EXPECT_EQ(row[c], before[c]) << trigger.kind;
         }
       }
     }
