@@ -1,8 +1,10 @@
 #include "engine/screen/report.h"
 
+#include <optional>
 #include <utility>
 
 #include "engine/artifact/model_file.h"
+#include "engine/screen/views.h"
 
 namespace driftseal::screen {
 namespace {
@@ -42,6 +44,11 @@ ordered_json ScoreJson(const detector::Score& score) {
                        {"basis", BasisName(score.basis)}, {"members", std::move(members)},
                        {"fitted_on", score.fitted_on},    {"calibrated_on", score.calibrated_on}};
   if (score.p_value) json["p_value"] = *score.p_value;
+  json["view"] = ViewOf(score);
+  if (const std::optional<OutOfRange> outside = OutOfRangeOf(score)) {
+    json["out_of_range"] = {
+        {"feature", outside->feature}, {"value", outside->value}, {"low", outside->low}, {"high", outside->high}};
+  }
   if (!score.remark.empty()) json["remark"] = score.remark;
   return json;
 }

@@ -6,6 +6,8 @@
 #include "engine/artifact/text.h"
 #include "engine/fingerprint/meta.h"
 #include "engine/fingerprint/schema.h"
+#include "engine/screen/verdict_behaviour.h"
+#include "engine/screen/views.h"
 
 namespace driftseal::screen {
 namespace {
@@ -14,6 +16,17 @@ std::string Stem(const std::string& path) {
   const size_t slash = path.rfind('/');
   const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
   return name.substr(0, name.rfind('.'));
+}
+
+// The canary set that the model was run on; null where it was not.
+const replay::CanarySet* SetOf(const Replaying& replaying, const fingerprint::Fingerprint& fingerprint) {
+  if (replaying.prober == nullptr || fingerprint.behaviour == nullptr || !fingerprint.behaviour->status.ok()) {
+    return nullptr;
+  }
+  for (const replay::CanarySet& set : replaying.prober->sets()) {
+    if (set.name == fingerprint.behaviour->set) return &set;
+  }
+  return nullptr;
 }
 
 std::string Folder(const std::string& path) {
@@ -47,8 +60,13 @@ absl::StatusOr<Fingerprinted> FingerprintOf(const Subject& subject, const artifa
 }
 
 Screener::Screener(const artifact::Root* root, const detector::Detector* detector, Mode mode, Policy policy,
-                   bool only_eligible)
-    : root_(root), detector_(detector), mode_(mode), policy_(policy), only_eligible_(only_eligible) {}
+                   bool only_eligible, Replaying replaying)
+    : root_(root),
+      detector_(detector),
+      mode_(mode),
+      policy_(policy),
+      only_eligible_(only_eligible),
+      replaying_(std::move(replaying)) {}
 
 Result Screener::Screen(const Subject& subject) const {
   Result result = Read(subject);
@@ -59,7 +77,8 @@ Result Screener::Screen(const Subject& subject) const {
 Result Screener::Read(const Subject& subject) const {
   Result result;
   result.path = subject.path;
-  absl::StatusOr<Fingerprinted> read = FingerprintOf(subject, *root_, {.scan_predictions = mode_ == Mode::kVerify});
+  const fingerprint::Options options{.scan_predictions = mode_ == Mode::kVerify, .prober = replaying_.prober.get()};
+  absl::StatusOr<Fingerprinted> read = FingerprintOf(subject, *root_, options);
   if (!read.ok()) {
     result.error = read.status();
     return result;
@@ -72,27 +91,36 @@ Result Screener::Read(const Subject& subject) const {
 
 void Screener::Judge(Result& result) const {
   if (!result.error.ok() || result.skipped) return;
+  const fingerprint::Fingerprint& fingerprint = result.fingerprint;
   std::vector<Signal> signals;
   if (mode_ == Mode::kVerify) {
-    signals = IntegritySignals(result.fingerprint);
-    if (std::optional<Signal> scan = PredictionSignal(result.fingerprint)) signals.push_back(*std::move(scan));
+    signals = IntegritySignals(fingerprint);
+    if (std::optional<Signal> scan = PredictionSignal(fingerprint)) signals.push_back(*std::move(scan));
   }
-  if (result.fingerprint.family.architecture.empty()) {
+  if (fingerprint.family.architecture.empty()) {
     signals.push_back({"not-scored", Severity::kUnknown, "not scored: the model file could not be read", {}});
   } else if (detector_ == nullptr) {
     signals.push_back(
         {"no-detector", Severity::kUnknown, "no detector was fitted: only the files' integrity was checked", {}});
   } else {
-    absl::StatusOr<detector::Score> score =
-        detector_->ScoreRow(RowOf(result.fingerprint), result.fingerprint.family.Key());
+    const bool reads_behaviour = ReadsBehaviour(*detector_, fingerprint.family.Key());
+    absl::StatusOr<detector::Score> score = detector_->ScoreRow(RowOf(fingerprint), fingerprint.family.Key());
     if (score.ok()) {
-      signals.push_back(ScoreSignal(*score, detector_->schema(), policy_));
+      signals.push_back(ScoreSignal(*score, detector_->schema(), policy_, fingerprint.behaviour.get()));
       result.score = *std::move(score);
     } else {
       signals.push_back({"not-scored", Severity::kUnknown, std::string(score.status().message()), {}});
     }
+    if (std::optional<Signal> not_run = NotRunSignal(fingerprint, reads_behaviour, replaying_.why_not)) {
+      signals.push_back(*std::move(not_run));
+    }
+  }
+  const replay::CanarySet* set = SetOf(replaying_, fingerprint);
+  if (set != nullptr) {
+    if (std::optional<Signal> test = TriggerSignal(*fingerprint.behaviour, *set)) signals.push_back(*std::move(test));
   }
   result.verdict = Decide(std::move(signals));
+  if (set != nullptr) AddPicture(*fingerprint.behaviour, *set, result.verdict);
 }
 
 }  // namespace driftseal::screen

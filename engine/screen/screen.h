@@ -1,12 +1,14 @@
 #ifndef DRIFTSEAL_ENGINE_SCREEN_SCREEN_H_
 #define DRIFTSEAL_ENGINE_SCREEN_SCREEN_H_
 
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/artifact/source.h"
+#include "engine/canary/prober.h"
 #include "engine/detector/detector.h"
 #include "engine/fingerprint/fingerprint.h"
 #include "engine/screen/subject.h"
@@ -44,12 +46,21 @@ struct Fingerprinted {
 absl::StatusOr<Fingerprinted> FingerprintOf(const Subject& subject, const artifact::Root& root,
                                             const fingerprint::Options& options);
 
+/// Why a model was not run, in the words of all commands and the engine.
+inline constexpr char kNoReplay[] = "running models was turned off (no-replay)";
+
+/// Whether models are run to see what they do.
+struct Replaying {
+  std::shared_ptr<const canary::Prober> prober;  ///< Null: files are read and nothing is run, ...
+  std::string why_not;                           ///< ... for this reason, where the detector asks for more.
+};
+
 /// Screens subjects of one root with one detector; safe to share between threads.
 class Screener {
  public:
   /// `detector` may be null in Mode::kVerify: integrity alone is then checked, and said to be.
-  Screener(const artifact::Root* root, const detector::Detector* detector, Mode mode, Policy policy,
-           bool only_eligible);
+  Screener(const artifact::Root* root, const detector::Detector* detector, Mode mode, Policy policy, bool only_eligible,
+           Replaying replaying = {});
   Result Screen(const Subject& subject) const;
   /// Screen in two parts: what the files say, ...
   Result Read(const Subject& subject) const;
@@ -62,6 +73,7 @@ class Screener {
   Mode mode_;
   Policy policy_;
   bool only_eligible_;
+  Replaying replaying_;
 };
 
 }  // namespace driftseal::screen

@@ -21,6 +21,7 @@ namespace driftseal::serve {
 
 class Monitor;
 class Operations;
+class Replays;
 class VerifyPool;
 
 /// What all services of a running engine share. Made once, before anything listens; its parts are safe to share between
@@ -44,6 +45,8 @@ struct Engine {
   std::shared_ptr<const detector::Backend> backend;
   std::unique_ptr<detector::Registry> detectors;
   std::unique_ptr<batch::Batcher> batcher;
+
+  std::shared_ptr<Replays> replays;  ///< Runs models; outlives the threads that read them.
 
   // Filled in by OpenVerifying.
   std::shared_ptr<VerifyPool> verify_pool;  ///< Threads that read artifacts.

@@ -1,12 +1,14 @@
 #include "engine/serve/verdict_proto.h"
 
 #include <cmath>
+#include <optional>
 #include <vector>
 
 #include "engine/artifact/model_file.h"
 #include "engine/artifact/text.h"
 #include "engine/screen/fleet.h"
 #include "engine/screen/report.h"
+#include "engine/screen/views.h"
 
 namespace driftseal::serve {
 namespace {
@@ -92,6 +94,14 @@ void SetScore(const detector::Score& score, v1::ModelScore& out) {
   out.set_fitted_on(score.fitted_on);
   out.set_calibrated_on(score.calibrated_on);
   out.set_remark(Utf8(score.remark));
+  out.set_view(screen::ViewOf(score));
+  if (const std::optional<screen::OutOfRange> outside = screen::OutOfRangeOf(score)) {
+    v1::OutOfRange& to = *out.mutable_out_of_range();
+    to.set_feature(Utf8(outside->feature));
+    to.set_value(outside->value);
+    to.set_low(outside->low);
+    to.set_high(outside->high);
+  }
 }
 
 void SetFiles(const fingerprint::Fingerprint& fingerprint, v1::Verdict& verdict) {
