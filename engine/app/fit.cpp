@@ -51,6 +51,7 @@ int Fit(const Arguments& arguments) {
   options.replay_program = ProgramBeside("driftseal-replay");
   options.threads = Threads(arguments);
   screen::SetCanarySets(canary::IdsOf(*sets), options);
+  options.uses = screen::ModelColumnUses();
   absl::StatusOr<detector::Detector> detector =
       detector::Detector::Fit(screen::ModelSchemaId(), reference->samples, options);
   if (!detector.ok()) {

@@ -156,6 +156,7 @@ std::vector<Check> Checks(const Arguments& arguments, const Subjects& subjects) 
   std::error_code error;
   checks.push_back({"driftseal-replay is installed", fs::exists(replay, error), "beside driftseal"});
   detector::FitOptions options;
+  options.uses = screen::ModelColumnUses();
   options.replay_program = replay;
   options.threads = Threads(arguments);
   const absl::StatusOr<detector::Detector> first =

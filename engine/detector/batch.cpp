@@ -43,16 +43,24 @@ void GiveBack(std::vector<T>& values) {
 }
 
 /// "" is the only family there is.
-absl::StatusOr<Choice> ChooseForRows(const DetectorState& state, const std::string& family) {
+absl::StatusOr<Choice> ChooseForRows(const DetectorState& state, const std::string& family, View view) {
   const bool only = state.families.size() == 1 && state.small.empty() && !state.global;
-  return Choose(state, family.empty() && only ? state.families.front().key : family);
+  return Choose(state, family.empty() && only ? state.families.front().key : family, view);
+}
+
+/// Rows of one call are judged alike: by their behaviour when all of them have it.
+View ViewForRows(const DetectorState& state, const std::string& family, kernels::RowsView<float> rows) {
+  for (size_t r = 0; r < rows.rows; ++r) {
+    if (ViewFor(state, family, std::span(rows.row(r), rows.cols)) == View::kFiles) return View::kFiles;
+  }
+  return rows.rows > 0 ? View::kBehaviour : View::kFiles;
 }
 
 }  // namespace
 
 std::vector<std::string> MembersOf(const Detector& detector, const std::string& family) {
   std::vector<std::string> names;
-  const absl::StatusOr<Choice> choice = ChooseForRows(StateOf(detector), family);
+  const absl::StatusOr<Choice> choice = ChooseForRows(StateOf(detector), family, View::kFiles);
   for (size_t m = 0; choice.ok() && m < kMembers; ++m) {
     if (choice->detector->members.Has(m)) names.emplace_back(kMemberNames[m]);
   }
@@ -73,7 +81,9 @@ absl::Status CheckRows(const Detector& detector, kernels::RowsView<float> rows) 
 }
 
 absl::Status Prepare(BatchItem& item) {
-  const absl::StatusOr<Choice> choice = ChooseForRows(StateOf(*item.detector), item.family);
+  const DetectorState& state = StateOf(*item.detector);
+  const View view = ViewForRows(state, item.family, item.rows);
+  const absl::StatusOr<Choice> choice = ChooseForRows(state, item.family, view);
   if (!choice.ok()) return choice.status();
   item.chosen = choice->detector;
   item.basis = choice->basis;

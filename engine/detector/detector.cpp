@@ -33,10 +33,21 @@ absl::Status CheckRow(const SchemaId& schema, std::span<const double> row) {
 
 }  // namespace
 
-const FamilyDetector* DetectorState::FindFamily(const std::string& key) const { return Find(families, key); }
+std::string_view ViewName(View view) { return view == View::kFiles ? "files" : "behaviour"; }
+
+const FamilyDetector* DetectorState::FindFamily(const std::string& key, View view) const {
+  const FamilyDetector* found = Find(families, key);
+  for (; found != nullptr && found != families.data() + families.size() && found->key == key; ++found) {
+    if (found->view == view) return found;
+  }
+  return nullptr;
+}
 const SmallFamily* DetectorState::FindSmall(const std::string& key) const { return Find(small, key); }
 
-absl::StatusOr<Choice> Choose(const DetectorState& state, const std::string& family) {
+absl::StatusOr<Choice> Choose(const DetectorState& state, const std::string& family, View view) {
+  if (view == View::kBehaviour) {
+    if (const FamilyDetector* own = state.FindFamily(family, view)) return Choice{own, Basis::kFamily};
+  }
   if (const FamilyDetector* own = state.FindFamily(family)) return Choice{own, Basis::kFamily};
   if (!state.global) {
     return absl::NotFoundError(absl::StrCat("detector ", state.name, "@", state.version, " has none for family ",
@@ -75,13 +86,13 @@ const SchemaId& Detector::schema() const { return state_->schema; }
 std::vector<Detector::FamilySummary> Detector::families() const {
   std::vector<FamilySummary> summaries;
   const auto add = [&](const FamilyDetector& detector) {
-    summaries.push_back(
-        {detector.key, detector.fitted_on, detector.calibration.size(), detector.scaler.columns.size(), true});
+    summaries.push_back({detector.key, detector.view, detector.fitted_on, detector.calibration.size(),
+                         detector.scaler.columns.size(), true});
   };
   for (const FamilyDetector& family : state_->families) add(family);
   const size_t global_columns = state_->global ? state_->global->scaler.columns.size() : 0;
   for (const SmallFamily& small : state_->small)
-    summaries.push_back({small.key, small.models, 0, global_columns, false});
+    summaries.push_back({small.key, View::kFiles, small.models, 0, global_columns, false});
   if (state_->global) add(*state_->global);
   return summaries;
 }
@@ -120,6 +131,10 @@ absl::Status Detector::Use(std::shared_ptr<const Backend> backend, Bulk bulk) {
 }
 
 const std::string& Detector::origin() const { return state_->origin; }
+const std::vector<CanarySetId>& Detector::canary_sets() const { return state_->canary_sets; }
+bool Detector::ReadsBehaviour(const std::string& family) const {
+  return state_->FindFamily(family, View::kBehaviour) != nullptr;
+}
 
 absl::StatusOr<Score> Detector::ScoreRow(std::span<const double> row, const std::string& family) const {
   const Row one{row, family};
@@ -137,7 +152,8 @@ absl::StatusOr<std::vector<Score>> Detector::ScoreRows(std::span<const Row> rows
       return absl::Status(status.code(), absl::StrCat("row ", i + 1, ": ", status.message()));
     };
     if (absl::Status status = CheckRow(state_->schema, rows[i].values); !status.ok()) return failed(status);
-    const absl::StatusOr<Choice> choice = Choose(*state_, rows[i].family);
+    const View view = ViewFor(*state_, rows[i].family, rows[i].values);
+    const absl::StatusOr<Choice> choice = Choose(*state_, rows[i].family, view);
     if (!choice.ok()) return failed(choice.status());
     choices.push_back(*choice);
     scaled.push_back(Scale(choice->detector->scaler, rows[i].values));
@@ -157,7 +173,7 @@ absl::StatusOr<std::vector<Score>> Detector::ScoreRows(std::span<const Row> rows
 absl::StatusOr<std::vector<MemberScore>> Detector::ScoreMembers(std::span<const double> row,
                                                                 const std::string& family) const {
   if (absl::Status status = CheckRow(state_->schema, row); !status.ok()) return status;
-  const absl::StatusOr<Choice> choice = Choose(*state_, family);
+  const absl::StatusOr<Choice> choice = Choose(*state_, family, ViewFor(*state_, family, row));
   if (!choice.ok()) return choice.status();
   const FamilyDetector* detector = choice->detector;
   const ScaledRow scaled = Scale(detector->scaler, row);
@@ -166,8 +182,8 @@ absl::StatusOr<std::vector<MemberScore>> Detector::ScoreMembers(std::span<const 
   return MemberScores(*detector, raw->front());
 }
 
-Guarantee Detector::GuaranteeFor(const std::string& family, double alpha, double delta) const {
-  const absl::StatusOr<Choice> choice = Choose(*state_, family);
+Guarantee Detector::GuaranteeFor(const std::string& family, double alpha, double delta, View view) const {
+  const absl::StatusOr<Choice> choice = Choose(*state_, family, view);
   const bool calibrated = choice.ok() && choice->basis != Basis::kUnseenFamily;
   return OrderStatisticGuarantee(
       calibrated ? std::span<const double>(choice->detector->calibration) : std::span<const double>(), alpha, delta);

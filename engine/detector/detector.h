@@ -8,6 +8,7 @@
 #include <span>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -48,6 +49,28 @@ struct Driver {
   double share = 0;     ///< Of the score that this column explains, 0..1.
 };
 
+/// What a column of the schema is for.
+enum class ColumnUse {
+  kFiles,      ///< Read from files.
+  kBehaviour,  ///< What the model does when it is run: a view of its own, which decides where it could be measured.
+  kContext,    ///< Where the model stands in its recipe: no member reads it; tells what is out of range.
+};
+
+/// The columns that a score rests on.
+enum class View { kFiles, kBehaviour };
+std::string_view ViewName(View view);  ///< "files", "behaviour"
+
+/// A context column beyond what the family's models show.
+struct RangeNote {
+  size_t feature = 0;  ///< Column of the schema.
+  double value = 0, low = 0, high = 0;
+};
+
+/// A canary set that behaviour columns were measured on.
+struct CanarySetId {
+  std::string name, sha256;  ///< Of the file (EncodeCanarySet), in hex.
+};
+
 enum class Basis {
   kFamily,        ///< A detector fitted on this family.
   kGlobal,        ///< Too few models of this family were there to fit: the global detector, which did see the family.
@@ -56,6 +79,9 @@ enum class Basis {
 
 struct Score {
   Basis basis = Basis::kFamily;
+  View view = View::kFiles;
+  /// The context column that lies farthest beyond the family's range, in the behaviour view alone.
+  std::optional<RangeNote> out_of_range;
   std::string family;  ///< Key of the family whose calibration was used; kGlobalKey for the global one.
   std::vector<MemberScore> members;
   /// S = mean of the members' u, plus 3 for every column (up to 5) that departs from the one value that all fitting
@@ -93,6 +119,8 @@ struct FitOptions {
   unsigned threads = 0;        ///< 0: all cores. Does not change the result.
   /// The members to fit. Without the autoencoder no replay program is needed.
   std::vector<std::string> members = {"autoencoder", "forest", "svm", "mahalanobis", "knn"};
+  std::vector<ColumnUse> uses;           ///< One a column of the schema; empty: all kFiles.
+  std::vector<CanarySetId> canary_sets;  ///< What behaviour columns were measured on; kept with the detector.
   /// Ends the fit with Cancelled: a running replay program is killed, fits of a fold that began are finished first.
   std::stop_token stop;
   FitProgress* progress = nullptr;  ///< May be null.
@@ -132,6 +160,7 @@ class Detector {
   /// What a user wants to see of each family: key, models fitted and calibrated on, features used.
   struct FamilySummary {
     std::string key;
+    View view = View::kFiles;
     size_t fitted_on = 0, calibrated_on = 0, features_used = 0;
     bool own_detector = false;
   };
@@ -145,6 +174,10 @@ class Detector {
   absl::Status Use(std::shared_ptr<const Backend> backend, Bulk bulk = Bulk::kAndModels);
   /// Who made it: "driftseal", or what it was imported from.
   const std::string& origin() const;
+  /// The sets that rows with behaviour columns must have been measured on; empty: it reads files alone.
+  const std::vector<CanarySetId>& canary_sets() const;
+  /// Whether models of this family are judged by their behaviour when it is there.
+  bool ReadsBehaviour(const std::string& family) const;
 
   /// FailedPrecondition naming both when the rows' schema is not this detector's.
   absl::Status CheckSchema(const SchemaId& rows) const;
@@ -157,7 +190,7 @@ class Detector {
   /// Each member's word alone, normalised only where the detector can (NaN otherwise).
   absl::StatusOr<std::vector<MemberScore>> ScoreMembers(std::span<const double> row, const std::string& family) const;
   /// With confidence 1−delta at most alpha of clean models score above the threshold (detection.md; order statistics).
-  Guarantee GuaranteeFor(const std::string& family, double alpha, double delta) const;
+  Guarantee GuaranteeFor(const std::string& family, double alpha, double delta, View view = View::kFiles) const;
 
  private:
   friend const DetectorState& StateOf(const Detector& detector);  // For this folder (state.h).

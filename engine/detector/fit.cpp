@@ -20,7 +20,7 @@ using Networks = std::vector<kernels::autoencoder::Network>;
 
 constexpr size_t kLeastFamilyMinimum = 8;  ///< Half of it fits, in folds.
 
-absl::StatusOr<MemberChoice> CheckOptions(const FitOptions& options) {
+absl::StatusOr<MemberChoice> CheckOptions(const FitOptions& options, size_t columns) {
   if (!(options.calibration_share >= 0 && options.calibration_share <= 0.9)) {
     return absl::InvalidArgumentError(
         absl::StrCat("calibration_share is ", options.calibration_share, ", expected 0 to 0.9"));
@@ -28,6 +28,10 @@ absl::StatusOr<MemberChoice> CheckOptions(const FitOptions& options) {
   if (options.family_minimum < kLeastFamilyMinimum) {
     return absl::InvalidArgumentError(
         absl::StrCat("family_minimum is ", options.family_minimum, ", expected at least ", kLeastFamilyMinimum));
+  }
+  if (!options.uses.empty() && options.uses.size() != columns) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("uses has ", options.uses.size(), " entries; the schema has ", columns, " columns"));
   }
   if (options.name.empty()) return absl::InvalidArgumentError("a detector's name is empty");
   MemberChoice choice;
@@ -104,6 +108,10 @@ std::vector<Plan> MakePlans(const std::vector<Sample>& samples, const Families& 
     } else {
       small.push_back({key, members.size(), "the family has no detector of its own: " + plan.problem});
     }
+    const std::vector<size_t> measured = WithBehaviour(samples, members, options);
+    if (measured.size() < options.family_minimum) continue;
+    plan = PlanFamily(key, samples, measured, options, View::kBehaviour);
+    if (plan.problem.empty()) plans.push_back(std::move(plan));
   }
   plans.push_back(PlanGlobal(samples, options));
   return plans;
@@ -135,6 +143,8 @@ void FitFold(Work& work, size_t fold, const MemberChoice& choice, uint64_t seed)
 FamilyDetector Finish(Work work, const std::vector<Sample>& samples) {
   FamilyDetector detector;
   detector.key = work.plan->key;
+  detector.view = work.plan->view;
+  detector.ranges = work.plan->ranges;
   detector.fitted_on = work.plan->rows.rows;
   detector.scaler = work.plan->scaler;
   detector.members = std::move(work.members);
@@ -182,7 +192,7 @@ absl::StatusOr<std::vector<FamilyDetector>> FitPlans(const std::vector<Plan>& pl
 }  // namespace
 
 absl::StatusOr<DetectorState> FitState(const SchemaId& schema, std::vector<Sample> samples, const FitOptions& options) {
-  const absl::StatusOr<MemberChoice> choice = CheckOptions(options);
+  const absl::StatusOr<MemberChoice> choice = CheckOptions(options, schema.features.size());
   if (!choice.ok()) return choice.status();
   if (schema.features.empty())
     return absl::InvalidArgumentError(absl::StrCat("schema ", schema.name, " has no columns"));
@@ -199,6 +209,7 @@ absl::StatusOr<DetectorState> FitState(const SchemaId& schema, std::vector<Sampl
   state.schema = schema;
   state.origin = "driftseal";
   state.seed = options.seed;
+  state.canary_sets = options.canary_sets;
   const std::vector<Plan> plans = MakePlans(samples, families, options, state.small);
   if (const Plan& global = plans.back(); !global.problem.empty()) {
     return absl::FailedPreconditionError(

@@ -10,7 +10,7 @@
 namespace driftseal::detector::format {
 
 inline constexpr char kFormat[] = "driftseal-detector";
-inline constexpr int kFormatVersion = 1;
+inline constexpr int kFormatVersion = 2;
 inline constexpr char kStateFile[] = "detector_state.json", kArraysFile[] = "detector.safetensors";
 inline constexpr uint64_t kStateLimit = 64u << 20;  ///< Bytes.
 
@@ -18,6 +18,8 @@ inline constexpr uint64_t kStateLimit = 64u << 20;  ///< Bytes.
 inline constexpr std::array<std::string_view, 4> kActivations = {"identity", "relu", "tanh", "logistic"};
 inline constexpr std::array<std::string_view, 2> kDistances = {"mean", "kth"};
 inline constexpr std::array<std::string_view, 2> kScalings = {"robust", "standard"};
+
+inline constexpr std::array<std::string_view, 2> kViews = {"files", "behaviour"};  ///< In the order of View.
 
 inline constexpr char kGlobalPrefix[] = "global";
 inline std::string FamilyPrefix(size_t index) { return "family." + std::to_string(index); }

@@ -60,10 +60,38 @@ std::optional<Normaliser> ReadNormaliser(StateReader& in, const Json& member, co
   return normaliser;
 }
 
+std::vector<RangeNote> ReadRanges(StateReader& in, const std::string& prefix, size_t features) {
+  const auto feature = in.Vector<int32_t>(prefix + ".feature");
+  const auto low = in.Vector<double>(prefix + ".low", feature.size());
+  const auto high = in.Vector<double>(prefix + ".high", feature.size());
+  std::vector<RangeNote> ranges;
+  for (size_t i = 0; in.ok() && i < feature.size(); ++i) {
+    in.Expect(feature[i] >= 0 && static_cast<size_t>(feature[i]) < features && low[i] < high[i], "tensor " + prefix,
+              absl::StrCat("range ", i, " is of no column of the schema, or empty"));
+    ranges.push_back({static_cast<size_t>(feature[i]), 0, low[i], high[i]});
+  }
+  return ranges;
+}
+
+std::vector<CanarySetId> ReadCanarySets(StateReader& in, const Json& root) {
+  std::vector<CanarySetId> sets;
+  if (!root.contains("canary_sets")) return sets;
+  const Json& json = in.Array(root, "$", "canary_sets");
+  for (size_t i = 0; in.ok() && i < json.size(); ++i) {
+    const std::string where = absl::StrCat("$.canary_sets[", i, "]");
+    sets.push_back({in.Text(json[i], where, "name"), in.Text(json[i], where, "sha256")});
+    in.Expect(artifact::ParseDigest(sets.back().sha256).ok(), where + ".sha256", "is not a SHA-256 digest");
+  }
+  return sets;
+}
+
 FamilyDetector ReadDetector(StateReader& in, const Json& json, const std::string& where, const std::string& prefix,
                             size_t features) {
   FamilyDetector detector;
   detector.key = in.Text(json, where, "key");
+  if (json.is_object() && json.contains("view")) {  // What came before version 2 read files alone.
+    detector.view = static_cast<View>(in.Choice(json, where, "view", format::kViews));
+  }
   detector.fitted_on = in.Count(json, where, "fitted_on");
   detector.scaler = ReadScaler(in, json, where, prefix, features);
   const Json& members = in.Object(json, where, "members");
@@ -81,6 +109,7 @@ FamilyDetector ReadDetector(StateReader& in, const Json& json, const std::string
     detector.normalisers[m] = ReadNormaliser(in, members[name], absl::StrCat(where, ".members.", name));
     normalised = normalised || detector.normalisers[m].has_value();
   }
+  if (detector.view == View::kBehaviour) detector.ranges = ReadRanges(in, prefix + ".ranges", features);
   detector.calibration = in.Vector<double>(prefix + ".calibration");
   in.Expect(std::is_sorted(detector.calibration.begin(), detector.calibration.end()),
             "tensor " + prefix + ".calibration", "is not in ascending order");
@@ -114,7 +143,10 @@ void ReadFamilies(StateReader& in, const Json& root, DetectorState& state) {
   for (size_t f = 0; in.ok() && f < families.size(); ++f) {
     const std::string where = absl::StrCat("$.families[", f, "]");
     state.families.push_back(ReadDetector(in, families[f], where, format::FamilyPrefix(f), features));
-    const bool ordered = f == 0 || state.families[f - 1].key < state.families[f].key;
+    const auto place = [](const FamilyDetector& family) {
+      return std::pair(std::string_view(family.key), family.view);
+    };
+    const bool ordered = f == 0 || place(state.families[f - 1]) < place(state.families[f]);
     in.Expect(ordered && state.families[f].key != kGlobalKey, where + ".key", "is reserved or not in ascending order");
   }
   const Json& small = in.Array(root, "$", "small_families");
@@ -145,6 +177,7 @@ absl::StatusOr<DetectorState> ReadState(const std::string& file, const Json& roo
   state.origin = in.Text(root, "$", "origin");
   state.seed = in.Count(root, "$", "seed");
   state.schema = ReadSchema(in, root);
+  if (in.ok()) state.canary_sets = ReadCanarySets(in, root);
   if (in.ok()) ReadFamilies(in, root, state);
   if (!in.ok()) return in.status();
   return state;
@@ -173,8 +206,8 @@ absl::StatusOr<artifact::Digest> ReadHead(const std::string& file, const Json& r
   const std::string tag = in.Text(root, "$", "format");
   in.Expect(tag == format::kFormat, "$.format", absl::StrCat("is not \"", format::kFormat, "\""));
   const uint64_t version = in.Count(root, "$", "format_version");
-  in.Expect(version == format::kFormatVersion, "$.format_version",
-            absl::StrCat("is ", version, "; this program reads ", format::kFormatVersion));
+  in.Expect(version >= 1 && version <= format::kFormatVersion, "$.format_version",
+            absl::StrCat("is ", version, "; this program reads 1 to ", format::kFormatVersion));
   const Json& arrays = in.Object(root, "$", "arrays");
   in.Expect(in.Text(arrays, "$.arrays", "file") == format::kArraysFile, "$.arrays.file",
             absl::StrCat("is not ", format::kArraysFile));

@@ -67,6 +67,34 @@ void ScaleRows(const std::vector<Sample>& samples, Plan& plan) {
   }
 }
 
+/// Leaves the columns that the view's members read.
+void KeepView(const FitOptions& options, View view, Scaler& scaler) {
+  if (options.uses.empty()) return;
+  const ColumnUse use = view == View::kFiles ? ColumnUse::kFiles : ColumnUse::kBehaviour;
+  const auto other = [&](const auto& column) { return options.uses[column.feature] != use; };
+  std::erase_if(scaler.columns, other);
+  std::erase_if(scaler.constants, other);
+}
+
+/// What the models show in each context column, and a half of their inner 90 % beyond on both sides.
+std::vector<RangeNote> RangesOf(const std::vector<Sample>& samples, std::span<const size_t> members,
+                                const FitOptions& options) {
+  constexpr double kBeyond = 0.5;
+  std::vector<RangeNote> ranges;
+  for (size_t c = 0; c < options.uses.size(); ++c) {
+    if (options.uses[c] != ColumnUse::kContext) continue;
+    std::vector<double> present;
+    for (size_t member : members) {
+      if (!std::isnan(samples[member].values[c])) present.push_back(samples[member].values[c]);
+    }
+    if (2 * present.size() < members.size() || present.empty()) continue;
+    std::sort(present.begin(), present.end());
+    const double margin = kBeyond * (Quantile(present, 0.95) - Quantile(present, 0.05));
+    if (margin > 0) ranges.push_back({c, 0, present.front() - margin, present.back() + margin});
+  }
+  return ranges;
+}
+
 /// How a column behaves within families, from the families with enough rows to tell.
 struct WithinFamilies {
   size_t families = 0, present_in = 0;  ///< present_in: at least half of the family's rows have the column.
@@ -123,11 +151,29 @@ std::vector<size_t> ShuffledById(const std::vector<Sample>& samples, std::span<c
   return order;
 }
 
+std::vector<size_t> WithBehaviour(const std::vector<Sample>& samples, std::span<const size_t> members,
+                                  const FitOptions& options) {
+  std::vector<size_t> measured;
+  for (size_t member : members) {
+    size_t columns = 0, present = 0;
+    for (size_t c = 0; c < options.uses.size(); ++c) {
+      if (options.uses[c] != ColumnUse::kBehaviour) continue;
+      ++columns;
+      present += !std::isnan(samples[member].values[c]);
+    }
+    if (columns > 0 && 2 * present >= columns) measured.push_back(member);
+  }
+  return measured;
+}
+
 Plan PlanFamily(const std::string& key, const std::vector<Sample>& samples, std::span<const size_t> members,
-                const FitOptions& options) {
+                const FitOptions& options, View view) {
   Plan plan = Split(key, samples, members, options);
+  plan.view = view;
   Matrix raw;
   plan.scaler = FitScaler(Gather(samples, plan.fit, raw));
+  KeepView(options, view, plan.scaler);
+  if (view == View::kBehaviour) plan.ranges = RangesOf(samples, members, options);
   ScaleRows(samples, plan);
   return plan;
 }
@@ -138,6 +184,7 @@ Plan PlanGlobal(const std::vector<Sample>& samples, const FitOptions& options) {
   Plan plan = Split(kGlobalKey, samples, all, options);
   Matrix raw;
   plan.scaler = FitScaler(Gather(samples, plan.fit, raw));
+  KeepView(options, View::kFiles, plan.scaler);
   KeepComparable(samples, plan);
   ScaleRows(samples, plan);
   return plan;

@@ -37,11 +37,13 @@ struct Matrix {
 /// One detector that is to be fitted.
 struct Plan {
   std::string key;
+  View view = View::kFiles;
   Scaler scaler;
   std::vector<size_t> fit,
-      calibrate;        ///< Indices into the samples. Row i of `rows` is sample fit[i], in fold i % kFolds.
-  Matrix rows;          ///< The fitting rows, scaled.
-  std::string problem;  ///< Why no detector can be fitted; empty otherwise.
+      calibrate;                  ///< Indices into the samples. Row i of `rows` is sample fit[i], in fold i % kFolds.
+  Matrix rows;                    ///< The fitting rows, scaled.
+  std::vector<RangeNote> ranges;  ///< Of the behaviour view: what fitting and calibrating rows show in context columns.
+  std::string problem;            ///< Why no detector can be fitted; empty otherwise.
 };
 
 /// The samples in an order that depends on seed and ids alone: each detector calibrates on the first of its samples in
@@ -49,7 +51,10 @@ struct Plan {
 std::vector<size_t> ShuffledById(const std::vector<Sample>& samples, std::span<const size_t> members, uint64_t seed);
 
 Plan PlanFamily(const std::string& key, const std::vector<Sample>& samples, std::span<const size_t> members,
-                const FitOptions& options);
+                const FitOptions& options, View view = View::kFiles);
+/// The members whose behaviour was measured: at least half of the behaviour columns are there.
+std::vector<size_t> WithBehaviour(const std::vector<Sample>& samples, std::span<const size_t> members,
+                                  const FitOptions& options);
 /// On all samples, with the columns that most families have and that do not merely tell the families apart.
 Plan PlanGlobal(const std::vector<Sample>& samples, const FitOptions& options);
 

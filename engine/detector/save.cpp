@@ -121,7 +121,20 @@ Json WriteDetector(const FamilyDetector& detector, const std::string& prefix,
         normaliser ? Json{{"median", normaliser->median}, {"spread", normaliser->spread}} : Json(nullptr);
   }
   const Scaler& scaler = detector.scaler;
+  std::vector<int32_t> features;
+  std::vector<double> low, high;
+  for (const RangeNote& range : detector.ranges) {
+    features.push_back(static_cast<int32_t>(range.feature));
+    low.push_back(range.low);
+    high.push_back(range.high);
+  }
+  if (detector.view == View::kBehaviour) {
+    arrays.Add("ranges.feature", features);
+    arrays.Add("ranges.low", low);
+    arrays.Add("ranges.high", high);
+  }
   return {{"key", detector.key},
+          {"view", format::kViews[static_cast<size_t>(detector.view)]},
           {"fitted_on", detector.fitted_on},
           {"scaling",
            {{"kind", format::kScalings[static_cast<size_t>(scaler.kind)]},
@@ -130,10 +143,11 @@ Json WriteDetector(const FamilyDetector& detector, const std::string& prefix,
 }
 
 Json WriteState(const DetectorState& state, std::vector<artifact::NamedTensor>& tensors) {
-  Json families = Json::array(), small = Json::array();
+  Json families = Json::array(), small = Json::array(), sets = Json::array();
   for (size_t f = 0; f < state.families.size(); ++f) {
     families.push_back(WriteDetector(state.families[f], format::FamilyPrefix(f), tensors));
   }
+  for (const CanarySetId& set : state.canary_sets) sets.push_back({{"name", set.name}, {"sha256", set.sha256}});
   for (const SmallFamily& family : state.small) {
     small.push_back({{"key", family.key}, {"models", family.models}, {"reason", family.reason}});
   }
@@ -148,6 +162,7 @@ Json WriteState(const DetectorState& state, std::vector<artifact::NamedTensor>& 
             {"version", state.schema.version},
             {"digest", state.schema.digest},
             {"features", state.schema.features}}},
+          {"canary_sets", sets},
           {"families", families},
           {"small_families", small},
           {"global", state.global ? WriteDetector(*state.global, format::kGlobalPrefix, tensors) : Json(nullptr)}};

@@ -111,6 +111,35 @@ std::string Remark(const DetectorState& state, const FamilyDetector& detector, c
 
 }  // namespace
 
+template <class Value>
+View ViewFor(const DetectorState& state, const std::string& family, std::span<const Value> row) {
+  const FamilyDetector* behaviour = state.FindFamily(family, View::kBehaviour);
+  if (behaviour == nullptr) return View::kFiles;
+  size_t missing = 0;
+  for (const Column& column : behaviour->scaler.columns) missing += std::isnan(row[column.feature]);
+  return MostlyMissing(behaviour->scaler, missing) ? View::kFiles : View::kBehaviour;
+}
+template View ViewFor(const DetectorState&, const std::string&, std::span<const double>);
+template View ViewFor(const DetectorState&, const std::string&, std::span<const float>);
+
+namespace {
+
+/// The context column that lies farthest beyond its range, relative to the range's width.
+std::optional<RangeNote> OutOfRange(const FamilyDetector& detector, std::span<const double> row) {
+  std::optional<RangeNote> worst;
+  double farthest = 0;
+  for (const RangeNote& range : detector.ranges) {
+    const double value = row[range.feature];
+    const double beyond = std::max(range.low - value, value - range.high) / (range.high - range.low);
+    if (!(beyond > farthest)) continue;  // Also where the value is NaN.
+    farthest = beyond;
+    worst = {range.feature, value, range.low, range.high};
+  }
+  return worst;
+}
+
+}  // namespace
+
 double Combine(const FamilyDetector& detector, const RawScores& raw, size_t departures) {
   double sum = 0;
   size_t members = 0;
@@ -176,6 +205,8 @@ Score Explain(const DetectorState& state, const FamilyDetector& detector, Basis 
               const std::string& family, const ScaledRow& scaled, const RawScores& raw) {
   Score score;
   score.basis = basis;
+  score.view = detector.view;
+  score.out_of_range = OutOfRange(detector, row);
   score.family = detector.key;
   score.members = MemberScores(detector, raw);
   score.combined = Combine(detector, raw, scaled.departed.size());

@@ -22,8 +22,13 @@ struct Choice {
   const FamilyDetector* detector;
   Basis basis;
 };
-/// NotFound where there is neither one for the family nor a global one.
-absl::StatusOr<Choice> Choose(const DetectorState& state, const std::string& family);
+/// NotFound where there is neither one for the family nor a global one. Of a family without the view that is asked for,
+/// the one that reads files.
+absl::StatusOr<Choice> Choose(const DetectorState& state, const std::string& family, View view);
+/// The view that a row of this family is judged by: its behaviour where it was measured and the family has that view.
+/// `row` is float or double.
+template <class Value>
+View ViewFor(const DetectorState& state, const std::string& family, std::span<const Value> row);
 
 /// S = mean of the normalised members + kDepartureScore·min(departures, kMostDepartures); NaN when nothing is
 /// normalised.

@@ -37,10 +37,12 @@ struct MemberSet {
 /// Fitted on one family, or on all of them.
 struct FamilyDetector {
   std::string key;  ///< kGlobalKey for the one that was fitted on all.
+  View view = View::kFiles;
   size_t fitted_on = 0;
   Scaler scaler;
   MemberSet members;
   std::array<std::optional<Normaliser>, kernels::ensemble::kMembers> normalisers;
+  std::vector<RangeNote> ranges;             ///< Of the behaviour view: the context columns' ranges (value unused).
   std::vector<double> calibration;           ///< Combined scores of the calibration rows, ascending.
   std::unique_ptr<const Prepared> prepared;  ///< By the detector's backend; null without one.
 };
@@ -56,16 +58,17 @@ struct DetectorState {
   std::string name;
   int version = 0;
   SchemaId schema;
-  std::string origin;                    ///< Who made it: "driftseal", or what it was imported from.
-  uint64_t seed = 0;                     ///< Of the fit; 0 for an import.
-  std::vector<FamilyDetector> families;  ///< Ascending by key.
+  std::string origin;  ///< Who made it: "driftseal", or what it was imported from.
+  uint64_t seed = 0;   ///< Of the fit; 0 for an import.
+  std::vector<CanarySetId> canary_sets;
+  std::vector<FamilyDetector> families;  ///< Ascending by key, then view.
   std::vector<SmallFamily> small;        ///< Ascending by key.
   std::optional<FamilyDetector> global;
 
   std::shared_ptr<const Backend> backend;  ///< Scores; without one, ScoreScaled does.
   bool backend_for_models = true;          ///< False: ScoreBatch alone asks the backend.
 
-  const FamilyDetector* FindFamily(const std::string& key) const;
+  const FamilyDetector* FindFamily(const std::string& key, View view = View::kFiles) const;
   const SmallFamily* FindSmall(const std::string& key) const;
 };
 

@@ -123,11 +123,12 @@ ordered_json FitSummary(const detector::Detector& detector, const Reference& ref
   auto families = ordered_json::array();
   for (const auto& family : detector.families()) {
     families.push_back({{"family", family.key},
+                        {"view", detector::ViewName(family.view)},
                         {"own_detector", family.own_detector},
                         {"fitted_on", family.fitted_on},
                         {"calibrated_on", family.calibrated_on},
                         {"features_used", family.features_used},
-                        {"guarantee", GuaranteeJson(detector.GuaranteeFor(family.key, alpha, delta))}});
+                        {"guarantee", GuaranteeJson(detector.GuaranteeFor(family.key, alpha, delta, family.view))}});
   }
   summary["families"] = std::move(families);
   auto left_out = ordered_json::array();

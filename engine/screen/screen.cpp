@@ -43,6 +43,16 @@ detector::SchemaId ModelSchemaId() {
   return id;
 }
 
+std::vector<detector::ColumnUse> ModelColumnUses() {
+  std::vector<detector::ColumnUse> uses;
+  for (const fingerprint::Feature& feature : fingerprint::ModelSchema().features) {
+    uses.push_back(feature.group == fingerprint::Group::kBehaviour ? detector::ColumnUse::kBehaviour
+                   : feature.group == fingerprint::Group::kContext ? detector::ColumnUse::kContext
+                                                                   : detector::ColumnUse::kFiles);
+  }
+  return uses;
+}
+
 std::vector<double> RowOf(const fingerprint::Fingerprint& fingerprint) {
   return {fingerprint.values.begin(), fingerprint.values.end()};
 }

@@ -34,6 +34,8 @@ struct Result {
 
 /// The row's identity, for detectors: schema, version, digest, columns.
 detector::SchemaId ModelSchemaId();
+/// What each of its columns is for, for detector::FitOptions::uses.
+std::vector<detector::ColumnUse> ModelColumnUses();
 /// The columns of a fingerprint as a detector reads them.
 std::vector<double> RowOf(const fingerprint::Fingerprint& fingerprint);
 

@@ -59,6 +59,7 @@ absl::Status CheckNumbers(const v1::FitRequest& request) {
 
 detector::FitOptions OptionsOf(const Engine& engine, const v1::FitRequest& request) {
   detector::FitOptions options;
+  options.uses = screen::ModelColumnUses();
   if (!request.name().empty()) options.name = request.name();
   options.version = request.version() > 0 ? request.version() : engine.detectors->NextVersion(options.name);
   if (request.seed() != 0) options.seed = request.seed();
