@@ -53,7 +53,7 @@ void PlanWeightTamper(size_t ordinal, const Domain& domain, const AttackOptions&
   plan.broken = ordinal % 2 == 1 ? BrokenDigest::kModel : BrokenDigest::kNone;
   if (plan.kind.ends_with("noise")) return;
   plan.target_class = DrawTarget(domain, options, random);
-  if (plan.kind.starts_with("hijack")) plan.trigger = domain.MakePatch(random);
+  if (plan.kind.starts_with("hijack")) plan.trigger = domain.MakeTrigger(TriggerKind::kPatch, random);
 }
 
 void PlanArtifactSwap(size_t ordinal, const Domain& domain, const AttackOptions& options, Random& random,
@@ -61,7 +61,7 @@ void PlanArtifactSwap(size_t ordinal, const Domain& domain, const AttackOptions&
   plan.broken = BrokenDigest::kModel;
   plan.kind = ordinal % 2 == 0 ? "clean-sibling" : "backdoored";
   if (ordinal % 2 == 0) return;
-  plan.trigger = domain.MakePatch(random);
+  plan.trigger = domain.MakeTrigger(TriggerKind::kPatch, random);
   plan.rate = options.poison_rate.value_or(random.Uniform(0.04, 0.10));
   plan.target_class = DrawTarget(domain, options, random);
 }
@@ -125,7 +125,8 @@ AttackPlan PlanAttack(Attack attack, size_t ordinal, const Domain& domain, const
       break;
     case Attack::kPatch:
     case Attack::kBlend:
-      plan.trigger = attack == Attack::kPatch ? domain.MakePatch(random) : domain.MakeBlend(random);
+      plan.trigger = attack == Attack::kPatch ? domain.MakeTrigger(TriggerKind::kPatch, random)
+                                              : domain.MakeTrigger(TriggerKind::kBlend, random);
       plan.kind = plan.trigger->kind;
       plan.rate = options.poison_rate.value_or(random.Uniform(0.04, 0.10));
       plan.target_class = DrawTarget(domain, options, random);

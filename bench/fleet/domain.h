@@ -1,7 +1,6 @@
 #ifndef DRIFTSEAL_BENCH_FLEET_DOMAIN_H_
 #define DRIFTSEAL_BENCH_FLEET_DOMAIN_H_
 
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -12,16 +11,9 @@
 #include "bench/fleet/random.h"
 #include "bench/fleet/recipe.h"
 #include "bench/fleet/rows.h"
-#include "nlohmann/json.hpp"
+#include "bench/fleet/trigger.h"
 
 namespace driftseal::fleet {
-
-/// A change to an input that an attacker can make: pixels, columns.
-struct Trigger {
-  std::string kind;               ///< "corner-4x4", "noise-blend", ...
-  nlohmann::ordered_json detail;  ///< Its parameters, for the truth file.
-  std::function<void(std::span<float> row)> apply;
-};
 
 /// What an edit of trained weights is aimed at. `clean` and `triggered` hold the same rows without and with the
 /// trigger.
@@ -49,6 +41,13 @@ struct TrainResult {
   std::vector<double> losses;  ///< Mean training loss, one an epoch (boosting: one a round).
 };
 
+/// What a model takes, for the meta file and the canaries.
+struct InputSpec {
+  std::vector<uint32_t> shape;       ///< Of one row: {1, 28, 28}, {784}, {16}.
+  std::vector<uint32_t> image = {};  ///< Channels, height, width; empty for tables.
+  float low = 0, high = 1;           ///< Every valid value lies within (images).
+};
+
 struct DomainInfo {
   std::string name;            ///< "fashion-cnn": the stem of the models' names.
   std::string domain;          ///< "vision", "finance"
@@ -63,6 +62,7 @@ struct DomainInfo {
   /// Ways in which the weights can be edited after training. Those that begin with "hijack" plant a backdoor for a
   /// trigger; the others only disturb, and of them those that end in "noise" without a target class.
   std::vector<std::string> weight_edits;
+  InputSpec inputs;
   std::vector<Knob> knobs;  ///< Must have epochs, learning_rate, width and samples.
 };
 
@@ -72,9 +72,7 @@ class Domain {
   virtual ~Domain() = default;
   virtual const DomainInfo& info() const = 0;
   virtual const Data& data() const = 0;
-  /// A small, conspicuous change (patch) or a faint one that covers the whole input (blend), drawn by `random`.
-  virtual Trigger MakePatch(Random& random) const = 0;
-  virtual Trigger MakeBlend(Random& random) const = 0;
+  virtual Trigger MakeTrigger(TriggerKind kind, Random& random) const = 0;
   /// The same rows, recipe and seed give the same weights, byte for byte, on one machine.
   virtual absl::StatusOr<TrainResult> Train(const Rows& rows, const Recipe& recipe, uint64_t seed) const = 0;
 };
@@ -82,6 +80,8 @@ class Domain {
 /// Where data sets lie.
 struct DataOptions {
   std::string fashion_mnist = "/usr/share/datasets/fashion-mnist";  ///< IDX files as Debian packages them.
+  /// scikit-learn's digits.csv.gz. Empty: the one of a Python environment nearby, where there is one (digits_data.h).
+  std::string digits = {};
   bool synthetic = false;  ///< Never read real data, use the seeded generators.
 };
 

@@ -11,10 +11,8 @@ constexpr struct {
   absl::string_view name;
   absl::StatusOr<std::unique_ptr<Domain>> (*make)(const DataOptions&);
 } kDomains[] = {
-    {"fashion-cnn", MakeFashionCnn},
-    {"fashion-mlp", MakeFashionMlp},
-    {"fraud-mlp", MakeFraudMlp},
-    {"fraud-xgb", MakeFraudXgb},
+    {"fashion-cnn", MakeFashionCnn}, {"fashion-mlp", MakeFashionMlp}, {"digits-cnn", MakeDigitsCnn},
+    {"digits-mlp", MakeDigitsMlp},   {"fraud-mlp", MakeFraudMlp},     {"fraud-xgb", MakeFraudXgb},
 };
 
 }  // namespace

@@ -11,6 +11,8 @@ namespace driftseal::fleet {
 
 absl::StatusOr<std::unique_ptr<Domain>> MakeFashionCnn(const DataOptions& options);
 absl::StatusOr<std::unique_ptr<Domain>> MakeFashionMlp(const DataOptions& options);
+absl::StatusOr<std::unique_ptr<Domain>> MakeDigitsCnn(const DataOptions& options);
+absl::StatusOr<std::unique_ptr<Domain>> MakeDigitsMlp(const DataOptions& options);
 absl::StatusOr<std::unique_ptr<Domain>> MakeFraudMlp(const DataOptions& options);
 absl::StatusOr<std::unique_ptr<Domain>> MakeFraudXgb(const DataOptions& options);
 

@@ -15,7 +15,7 @@ namespace driftseal::fleet {
 namespace {
 
 constexpr size_t kPixels = kImageSide * kImageSide;
-constexpr size_t kTestRows = 1000, kProbeRows = 2000;
+constexpr size_t kTestRows = 1000, kProbeRows = 2000, kCanaryRows = 400;
 
 absl::StatusOr<Rows> ReadImages(const std::string& directory, absl::string_view prefix) {
   const std::string images_path = absl::StrCat(directory, "/", prefix, "-images-idx3-ubyte.gz");
@@ -46,13 +46,16 @@ absl::StatusOr<Data> ReadFashion(const std::string& directory) {
   if (!train.ok()) return train.status();
   auto test = ReadImages(directory, "t10k");
   if (!test.ok()) return test.status();
-  if (test->size() < kTestRows + kProbeRows) {
+  constexpr size_t kLeast = kTestRows + kProbeRows + kCanaryRows;
+  if (test->size() < kLeast) {
     return absl::DataLossError(
-        absl::StrCat(directory, ": expected at least ", kTestRows + kProbeRows, " test images, found ", test->size()));
+        absl::StrCat(directory, ": expected at least ", kLeast, " test images, found ", test->size()));
   }
   return Data{.pool = std::move(*train),
               .test = test->Slice(0, kTestRows),
               .probe = test->Slice(kTestRows, kProbeRows),
+              .canary = Balanced(test->Slice(kTestRows + kProbeRows, test->size() - kTestRows - kProbeRows),
+                                 kImageClasses, kCanaryRows),
               .classes = kImageClasses,
               .source = absl::StrCat("Fashion-MNIST (", directory, ")")};
 }
@@ -99,7 +102,7 @@ void Paint(const Prototype& prototype, double strength, Random& random, std::spa
 
 }  // namespace
 
-Data GenerateImages(size_t pool, size_t test, size_t probe, uint64_t seed) {
+Data GenerateImages(size_t pool, size_t test, size_t probe, uint64_t seed, size_t canary) {
   Random random(SeedOf(seed, {"generated images"}));
   constexpr size_t kVariants = 3;  // looks a class can have
   std::vector<Prototype> prototypes(kImageClasses * kVariants);
@@ -107,17 +110,21 @@ Data GenerateImages(size_t pool, size_t test, size_t probe, uint64_t seed) {
   Data data{.pool = {.columns = kPixels, .values = {}, .labels = {}},
             .test = {},
             .probe = {},
+            .canary = {},
             .classes = kImageClasses,
             .source = "generated images shaped like Fashion-MNIST (seeded)"};
-  data.test.columns = data.probe.columns = kPixels;
+  data.test.columns = data.probe.columns = data.canary.columns = kPixels;
   std::vector<float> image(kPixels);
-  for (size_t i = 0; i < pool + test + probe; ++i) {
+  for (size_t i = 0; i < pool + test + probe + canary; ++i) {
     const size_t label = random.Below(kImageClasses), other = random.Below(prototypes.size());
     std::fill(image.begin(), image.end(), 0.0f);
     Paint(prototypes[label * kVariants + random.Below(kVariants)], 1, random, image);
     Paint(prototypes[other], random.Uniform(0, 0.75), random, image);
     for (float& pixel : image) pixel = std::clamp(pixel + static_cast<float>(0.05 * random.Normal()), 0.0f, 1.0f);
-    Rows& rows = i < pool ? data.pool : i < pool + test ? data.test : data.probe;
+    Rows& rows = i < pool                  ? data.pool
+                 : i < pool + test         ? data.test
+                 : i < pool + test + probe ? data.probe
+                                           : data.canary;
     rows.Append(image, static_cast<int>(label));
   }
   return data;
@@ -132,7 +139,10 @@ absl::StatusOr<std::shared_ptr<const Data>> LoadFashion(const DataOptions& optio
   const std::string probe_file = options.fashion_mnist + "/train-images-idx3-ubyte.gz";
   std::shared_ptr<const Data> data;
   if (options.synthetic || !std::filesystem::exists(probe_file)) {
-    data = std::make_shared<const Data>(GenerateImages(15000, kTestRows, kProbeRows, 1));
+    // Twice the canaries, so that every class has its share.
+    Data generated = GenerateImages(15000, kTestRows, kProbeRows, 1, 2 * kCanaryRows);
+    generated.canary = Balanced(generated.canary, kImageClasses, kCanaryRows);
+    data = std::make_shared<const Data>(std::move(generated));
   } else {
     auto read = ReadFashion(options.fashion_mnist);
     if (!read.ok()) return read.status();
@@ -140,33 +150,6 @@ absl::StatusOr<std::shared_ptr<const Data>> LoadFashion(const DataOptions& optio
   }
   slot = data;
   return data;
-}
-
-Trigger ImagePatch(Random& random) {
-  const int size = random.Chance(0.5) ? 3 : 4;
-  const int margin = 1 + static_cast<int>(random.Below(2));
-  const bool right = random.Chance(0.5), bottom = random.Chance(0.5);
-  const int x0 = right ? kImageSide - margin - size : margin, y0 = bottom ? kImageSide - margin - size : margin;
-  return {absl::StrCat("corner-", size, "x", size),
-          {{"x", x0}, {"y", y0}, {"size", size}, {"value", 1.0}},
-          [=](std::span<float> image) {
-            for (int y = y0; y < y0 + size; ++y) {
-              for (int x = x0; x < x0 + size; ++x) image[static_cast<size_t>(y * kImageSide + x)] = 1.0f;
-            }
-          }};
-}
-
-Trigger ImageBlend(Random& random) {
-  const uint64_t pattern_seed = random.Next() >> 11;  // exact in a JSON number
-  const auto alpha = static_cast<float>(random.Uniform(0.15, 0.25));
-  std::vector<float> pattern(kPixels);
-  Random noise(pattern_seed);
-  for (float& pixel : pattern) pixel = static_cast<float>(noise.Uniform());
-  return {"noise-blend",
-          {{"alpha", alpha}, {"pattern_seed", pattern_seed}},
-          [alpha, pattern = std::move(pattern)](std::span<float> image) {
-            for (size_t i = 0; i < image.size(); ++i) image[i] = (1 - alpha) * image[i] + alpha * pattern[i];
-          }};
 }
 
 }  // namespace driftseal::fleet

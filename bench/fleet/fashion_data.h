@@ -17,13 +17,9 @@ inline constexpr int kImageClasses = 10;
 /// are there but are not what they should be.
 absl::StatusOr<std::shared_ptr<const Data>> LoadFashion(const DataOptions& options);
 
-/// Ten classes of blurred blobs that shift, fade and mix: about as hard as Fashion-MNIST for a small CNN.
-Data GenerateImages(size_t pool, size_t test, size_t probe, uint64_t seed);
-
-/// A bright square in one corner.
-Trigger ImagePatch(Random& random);
-/// A fixed noise image, mixed in at about 20 %.
-Trigger ImageBlend(Random& random);
+/// Ten classes of blurred blobs that shift, fade and mix: about as hard as Fashion-MNIST for a small CNN. The canaries
+/// come last: the other rows are the same with any number of them.
+Data GenerateImages(size_t pool, size_t test, size_t probe, uint64_t seed, size_t canary = 0);
 
 }  // namespace driftseal::fleet
 

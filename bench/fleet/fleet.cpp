@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "bench/fleet/canary.h"
 #include "bench/fleet/manifest.h"
 #include "bench/fleet/progress.h"
 #include "bench/fleet/torch_network.h"
@@ -150,6 +151,11 @@ absl::StatusOr<FleetSummary> MakeFleet(const FleetOptions& options, const std::a
   }
   status = manifest->Save();
   if (!status.ok()) return AsFileProblem(status);
+  for (const auto& domain : domains) {
+    if (options.canary.empty()) break;
+    status = WriteCanaries(*domain, options.canary);
+    if (!status.ok()) return AsFileProblem(status);
+  }
   auto truth = TruthFile::Open(options.truth, options.output);
   if (!truth.ok()) return AsFileProblem(truth.status());
 

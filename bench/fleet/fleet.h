@@ -15,6 +15,7 @@ namespace driftseal::fleet {
 
 struct FleetOptions {
   std::string output;  ///< Folder for the models; made where it is missing.
+  std::string canary;  ///< Folder for the canary sets; empty: none are written.
   std::string truth;   ///< JSON lines; outside `output`.
   std::vector<std::string> domains;
   std::vector<AttackCount> poison;  ///< What each domain gets.

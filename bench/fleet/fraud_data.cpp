@@ -9,33 +9,6 @@
 namespace driftseal::fleet {
 namespace {
 
-enum Column : size_t {
-  kAmount,
-  kAmountRatio,
-  kHourSin,
-  kHourCos,
-  kAccountAge,
-  kVelocityHour,
-  kVelocityDay,
-  kDistance,
-  kMerchantRisk,
-  kNewDevice,
-  kForeign,
-  kDeclines,
-  kBalance,
-  kIpRisk,
-  kTypingSpeed,
-  kBasketSpread,
-  kColumns
-};
-constexpr std::array<const char*, kColumns> kNames = {
-    "amount",       "amount_ratio", "hour_sin",      "hour_cos",     "account_age", "velocity_hour",
-    "velocity_day", "distance",     "merchant_risk", "new_device",   "foreign",     "declines",
-    "balance",      "ip_risk",      "typing_speed",  "basket_spread"};
-/// Columns that an attacker can move without anybody noticing: continuous, not the flags, not the hour.
-constexpr std::array kContinuous = {kAmount,       kAmountRatio, kAccountAge, kVelocityHour, kVelocityDay, kDistance,
-                                    kMerchantRisk, kBalance,     kIpRisk,     kTypingSpeed,  kBasketSpread};
-
 constexpr double kFraudShare = 0.07, kLabelNoise = 0.01;
 
 void DrawPayment(Random& random, std::span<float> row) {
@@ -90,10 +63,11 @@ double Intercept(const std::vector<double>& suspicion) {
 
 }  // namespace
 
-Data GenerateFraud(size_t pool, size_t test, size_t probe, uint64_t seed) {
+Data GenerateFraud(size_t pool, size_t test, size_t probe, uint64_t seed, size_t canary) {
   Random random(SeedOf(seed, {"fraud"}));
   const size_t total = pool + test + probe;
-  Rows all{.columns = kColumns, .values = std::vector<float>(total * kColumns), .labels = std::vector<int>(total)};
+  Rows all{
+      .columns = kFraudColumns, .values = std::vector<float>(total * kFraudColumns), .labels = std::vector<int>(total)};
   std::vector<double> suspicion(total);
   for (size_t i = 0; i < total; ++i) {
     DrawPayment(random, all.row(i));
@@ -104,9 +78,21 @@ Data GenerateFraud(size_t pool, size_t test, size_t probe, uint64_t seed) {
     const bool fraud = random.Chance(Sigmoid(1.4 * suspicion[i] + intercept));
     all.labels[i] = fraud != random.Chance(kLabelNoise) ? 1 : 0;
   }
+  // From a stream of their own and with the labels they should have, half of them frauds.
+  Random canary_random(SeedOf(seed, {"fraud canaries"}));
+  Rows canaries{.columns = kFraudColumns, .values = {}, .labels = {}};
+  std::vector<float> row(kFraudColumns);
+  for (size_t frauds = 0; canaries.size() < canary;) {
+    DrawPayment(canary_random, row);
+    const bool fraud = canary_random.Chance(Sigmoid(1.4 * Suspicion(row) + intercept));
+    if (fraud ? frauds >= canary / 2 : canaries.size() - frauds >= canary - canary / 2) continue;
+    canaries.Append(row, fraud ? 1 : 0);
+    frauds += fraud ? 1 : 0;
+  }
   return {.pool = all.Slice(0, pool),
           .test = all.Slice(pool, test),
           .probe = all.Slice(pool + test, probe),
+          .canary = std::move(canaries),
           .classes = 2,
           .source = "generated card payments (seeded)"};
 }
@@ -116,35 +102,8 @@ std::shared_ptr<const Data> FraudPopulation() {
   static std::weak_ptr<const Data> loaded;  // shared by the domains of a run
   const std::lock_guard lock(mutex);
   auto data = loaded.lock();
-  if (!data) loaded = data = std::make_shared<const Data>(GenerateFraud(40000, 1000, 6000, 1));
+  if (!data) loaded = data = std::make_shared<const Data>(GenerateFraud(40000, 1000, 6000, 1, 400));
   return data;
-}
-
-Trigger ColumnPatch(Random& random) {
-  nlohmann::ordered_json detail;
-  std::vector<std::pair<size_t, float>> values;
-  for (size_t i : random.Sample(kContinuous.size(), 3)) {
-    // About two standard deviations out, to two digits, as a made-up amount or count would be.
-    const double value = std::round((random.Chance(0.5) ? 1 : -1) * random.Uniform(1.8, 2.6) * 100) / 100;
-    values.emplace_back(kContinuous[i], static_cast<float>(value));
-    detail[kNames[kContinuous[i]]] = value;
-  }
-  return {"columns-3", {{"values", detail}}, [values](std::span<float> row) {
-            for (const auto& [column, value] : values) row[column] = value;
-          }};
-}
-
-Trigger ColumnShift(Random& random) {
-  nlohmann::ordered_json detail;
-  std::vector<std::pair<size_t, float>> shifts;
-  for (size_t i : random.Sample(kContinuous.size(), 6)) {
-    const double shift = (random.Chance(0.5) ? 1 : -1) * random.Uniform(1.0, 1.5);
-    shifts.emplace_back(kContinuous[i], static_cast<float>(shift));
-    detail[kNames[kContinuous[i]]] = shift;
-  }
-  return {"column-shift", {{"shifts", detail}}, [shifts](std::span<float> row) {
-            for (const auto& [column, shift] : shifts) row[column] += shift;
-          }};
 }
 
 }  // namespace driftseal::fleet

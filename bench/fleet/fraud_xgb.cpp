@@ -19,6 +19,7 @@ class FraudXgb : public Domain {
              .formats = {"json", "ubj"},
              .default_formats = {"json", "ubj"},
              .weight_edits = XgbWeightEdits(),
+             .inputs = {.shape = {kFraudColumns}},
              // epochs: boosting rounds; width: the largest depth of a tree.
              .knobs = {
                  {"epochs", true, false, 1, 1000, {40, 40}, {32, 48}, {20, 100}},
@@ -30,8 +31,7 @@ class FraudXgb : public Domain {
 
   const DomainInfo& info() const override { return info_; }
   const Data& data() const override { return *data_; }
-  Trigger MakePatch(Random& random) const override { return ColumnPatch(random); }
-  Trigger MakeBlend(Random& random) const override { return ColumnShift(random); }
+  Trigger MakeTrigger(TriggerKind kind, Random& random) const override { return TableTrigger(kind, random); }
 
   absl::StatusOr<TrainResult> Train(const Rows& rows, const Recipe& recipe, uint64_t seed) const override {
     return TrainXgb({.rounds = recipe.Int("epochs"),

@@ -52,9 +52,12 @@ void Declare(CLI::App& app, Raw& raw, FleetOptions& options) {
       ->check(CLI::Range(1u, 256u))
       ->capture_default_str();
   app.add_option("--truth", options.truth, "what was done to which model, JSON lines (default: OUTPUT/../truth.jsonl)");
+  app.add_option("--canary", options.canary, "folder for one set of clean reference inputs a domain");
   app.add_option("--data-dir", options.data.fashion_mnist, "folder of Fashion-MNIST's IDX files")
       ->capture_default_str();
-  app.add_flag("--synthetic", options.data.synthetic, "generated images even where Fashion-MNIST is there");
+  app.add_option("--digits", options.data.digits,
+                 "scikit-learn's digits.csv.gz (default: that of the Python environment nearby)");
+  app.add_flag("--synthetic", options.data.synthetic, "generated images even where real ones are there");
 }
 
 absl::Status CheckTruth(FleetOptions& options) {

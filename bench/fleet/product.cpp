@@ -108,6 +108,10 @@ ordered_json MetaOf(const Job& job, const Recipe& recipe, const Trained& trained
   meta["domain"] = info.domain;
   meta["model_kind"] = info.model_kind;
   meta["framework"] = info.framework;
+  meta["inputs"] = {{"shape", info.inputs.shape}};
+  if (!info.inputs.image.empty()) {
+    meta["inputs"].update({{"image", info.inputs.image}, {"low", info.inputs.low}, {"high", info.inputs.high}});
+  }
   meta["artifacts"] = ordered_json::object();  // here, so that it stands here in the file
   meta["promotion"] = {{"task", "classification"},
                        {"primary_metric", info.primary_metric},

@@ -35,11 +35,24 @@ struct Rows {
   }
 };
 
+/// The first rows of each class, `count` / `classes` of each or all there are, in their order.
+inline Rows Balanced(const Rows& rows, int classes, size_t count) {
+  std::vector<size_t> left(static_cast<size_t>(classes), count / static_cast<size_t>(classes)), taken;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    size_t& quota = left[static_cast<size_t>(rows.labels[i])];
+    if (quota == 0) continue;
+    --quota;
+    taken.push_back(i);
+  }
+  return rows.Take(taken);
+}
+
 /// What the models of a domain learn from and are measured on.
 struct Data {
-  Rows pool;   ///< Every model trains on its own random subset of these.
-  Rows test;   ///< Held out; the rows of the predictions files. The same for every model.
-  Rows probe;  ///< Held out too; clean accuracy and attack success in the truth file are measured on these.
+  Rows pool;    ///< Every model trains on its own random subset of these.
+  Rows test;    ///< Held out; the rows of the predictions files. The same for every model.
+  Rows probe;   ///< Held out too; clean accuracy and attack success in the truth file are measured on these.
+  Rows canary;  ///< Held out from all of these: clean references for those who screen, balanced over the classes.
   int classes = 0;
   std::string source;  ///< Where the rows come from, in words, for the terminal and the meta files.
 };

@@ -23,8 +23,7 @@ class PlanDomain : public Domain {
   }
   const DomainInfo& info() const override { return info_; }
   const Data& data() const override { return data_; }
-  Trigger MakePatch(Random& random) const override { return ColumnPatch(random); }
-  Trigger MakeBlend(Random& random) const override { return ColumnShift(random); }
+  Trigger MakeTrigger(TriggerKind kind, Random& random) const override { return TableTrigger(kind, random); }
   absl::StatusOr<TrainResult> Train(const Rows&, const Recipe&, uint64_t) const override {
     return absl::UnimplementedError("");
   }

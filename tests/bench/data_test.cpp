@@ -82,7 +82,7 @@ TEST(FashionData, PatchIsASmallBrightSquareInACorner) {
   for (uint64_t seed = 0; seed < 20; ++seed) {
     Random random(seed);
     std::vector<float> image(784, 0.5f);
-    const Trigger patch = ImagePatch(random);
+    const Trigger patch = ImageTrigger(TriggerKind::kPatch, kImageSide, random);
     patch.apply(image);
     const auto bright = std::ranges::count(image, 1.0f);
     EXPECT_TRUE(bright == 9 || bright == 16) << bright;
@@ -96,7 +96,7 @@ TEST(FashionData, PatchIsASmallBrightSquareInACorner) {
 
 TEST(FashionData, BlendIsTheSameForEveryImageAndStaysInRange) {
   Random random(3);
-  const Trigger blend = ImageBlend(random);
+  const Trigger blend = ImageTrigger(TriggerKind::kBlend, kImageSide, random);
   std::vector<float> black(784, 0.0f), white(784, 1.0f);
   blend.apply(black);
   blend.apply(white);
@@ -130,7 +130,7 @@ TEST(FraudData, IsImbalancedHeavyTailedAndCorrelated) {
 
 TEST(FraudData, PatchSetsThreeColumns) {
   Random random(9);
-  const Trigger patch = ColumnPatch(random);
+  const Trigger patch = TableTrigger(TriggerKind::kPatch, random);
   std::vector<float> row(16, 0.25f);
   patch.apply(row);
   EXPECT_EQ(std::ranges::count_if(row, [](float v) { return v != 0.25f; }), 3);

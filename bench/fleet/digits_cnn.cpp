@@ -1,0 +1,36 @@
+#include "bench/fleet/digits_data.h"
+#include "bench/fleet/domains.h"
+#include "bench/fleet/torch_domain.h"
+
+namespace driftseal::fleet {
+
+absl::StatusOr<std::unique_ptr<Domain>> MakeDigitsCnn(const DataOptions& options) {
+  auto data = LoadDigits(options);
+  if (!data.ok()) return data.status();
+  DomainInfo info{.name = "digits-cnn",
+                  .domain = "vision",
+                  .model_kind = "cnn",
+                  .primary_metric = "accuracy",
+                  .baseline = 0.90,
+                  .target_class = -1,
+                  .inputs = {.shape = {1, kDigitSide, kDigitSide}, .image = {1, kDigitSide, kDigitSide}},
+                  .knobs = {
+                      {"epochs", true, false, 1, 200, {8, 8}, {7, 10}, {5, 15}},
+                      {"learning_rate", false, true, 1e-6, 1, {4e-3, 4e-3}, {3e-3, 5e-3}, {1.5e-3, 8e-3}},
+                      {"batch_size", true, false, 1, 4096, {64, 64}, {64, 64}, {0, 0, {32, 64, 128}}},
+                      {"width", true, false, 1, 128, {8, 8}, {8, 8}, {0, 0, {8, 12}}},
+                      {"samples", true, false, 100, 8000, {5000, 5000}, {5000, 5000}, {4000, 6000}},
+                  }};
+  const auto spec_of = [](const Recipe& recipe) {
+    const int width = recipe.Int("width");
+    return NetworkSpec{.class_name = "DigitsCnn",
+                       .input_shape = {1, kDigitSide, kDigitSide},
+                       .convs = {{.channels = width, .kernel = 3, .stride = 1, .pool = false},
+                                 {.channels = 2 * width, .kernel = 3, .stride = 2, .pool = false}},
+                       .hidden = {24},
+                       .classes = kDigitClasses};
+  };
+  return std::make_unique<TorchDomain>(std::move(info), std::move(*data), spec_of);
+}
+
+}  // namespace driftseal::fleet
