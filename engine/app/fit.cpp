@@ -13,7 +13,7 @@
 #include "engine/canary/set_files.h"
 #include "engine/screen/reference.h"
 #include "engine/screen/screen.h"
-#include "engine/screen/views.h"
+#include "engine/screen/canary_sets.h"
 
 namespace driftseal::app {
 namespace {
@@ -50,7 +50,7 @@ int Fit(const Arguments& arguments) {
   options.family_minimum = arguments.family_minimum;
   options.replay_program = ProgramBeside("driftseal-replay");
   options.threads = Threads(arguments);
-  screen::SetCanarySets(canary::IdsOf(*sets), options);
+  options.canary_sets = screen::ForDetector(*sets);
   options.uses = screen::ModelColumnUses();
   absl::StatusOr<detector::Detector> detector =
       detector::Detector::Fit(screen::ModelSchemaId(), reference->samples, options);

@@ -6,7 +6,7 @@
 
 #include "engine/app/replay.h"
 #include "engine/artifact/text.h"
-#include "engine/screen/views.h"
+#include "engine/screen/canary_sets.h"
 
 namespace driftseal::app {
 namespace {

@@ -12,7 +12,7 @@
 #include "engine/artifact/text.h"
 #include "engine/detector/registry.h"
 #include "engine/screen/fleet.h"
-#include "engine/screen/views.h"
+#include "engine/screen/canary_sets.h"
 
 namespace driftseal::app {
 namespace {

@@ -140,12 +140,6 @@ absl::StatusOr<std::vector<SetFile>> LoadSets(const std::string& folder, std::sp
   return sets;
 }
 
-std::vector<SetId> IdsOf(std::span<const SetFile> sets) {
-  std::vector<SetId> ids;
-  for (const SetFile& file : sets) ids.push_back(file.id);
-  return ids;
-}
-
 std::vector<replay::CanarySet> SetsOf(std::vector<SetFile> sets) {
   std::vector<replay::CanarySet> out;
   for (SetFile& file : sets) out.push_back(std::move(file.set));

@@ -48,7 +48,6 @@ using OpenFile = std::function<absl::StatusOr<artifact::Source>(const std::strin
 absl::StatusOr<std::vector<SetFile>> LoadSets(const std::string& folder, std::span<const SetId> ids,
                                               const OpenFile& open = artifact::Source::Open);
 
-std::vector<SetId> IdsOf(std::span<const SetFile> sets);
 std::vector<replay::CanarySet> SetsOf(std::vector<SetFile> sets);
 
 }  // namespace driftseal::canary

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "engine/artifact/model_file.h"
-#include "engine/screen/views.h"
 
 namespace driftseal::screen {
 namespace {
@@ -44,10 +43,13 @@ ordered_json ScoreJson(const detector::Score& score) {
                        {"basis", BasisName(score.basis)}, {"members", std::move(members)},
                        {"fitted_on", score.fitted_on},    {"calibrated_on", score.calibrated_on}};
   if (score.p_value) json["p_value"] = *score.p_value;
-  json["view"] = ViewOf(score);
-  if (const std::optional<OutOfRange> outside = OutOfRangeOf(score)) {
-    json["out_of_range"] = {
-        {"feature", outside->feature}, {"value", outside->value}, {"low", outside->low}, {"high", outside->high}};
+  json["view"] = detector::ViewName(score.view);
+  if (score.out_of_range) {
+    const detector::RangeNote& note = *score.out_of_range;
+    json["out_of_range"] = {{"feature", fingerprint::ModelSchema().features.at(note.feature).name},
+                            {"value", note.value},
+                            {"low", note.low},
+                            {"high", note.high}};
   }
   if (!score.remark.empty()) json["remark"] = score.remark;
   return json;

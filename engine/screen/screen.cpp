@@ -7,7 +7,6 @@
 #include "engine/fingerprint/meta.h"
 #include "engine/fingerprint/schema.h"
 #include "engine/screen/verdict_behaviour.h"
-#include "engine/screen/views.h"
 
 namespace driftseal::screen {
 namespace {
@@ -113,7 +112,7 @@ void Screener::Judge(Result& result) const {
     signals.push_back(
         {"no-detector", Severity::kUnknown, "no detector was fitted: only the files' integrity was checked", {}});
   } else {
-    const bool reads_behaviour = ReadsBehaviour(*detector_, fingerprint.family.Key());
+    const bool reads_behaviour = detector_->ReadsBehaviour(fingerprint.family.Key());
     absl::StatusOr<detector::Score> score = detector_->ScoreRow(RowOf(fingerprint), fingerprint.family.Key());
     if (score.ok()) {
       signals.push_back(ScoreSignal(*score, detector_->schema(), policy_, fingerprint.behaviour.get()));

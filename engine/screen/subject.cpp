@@ -18,7 +18,7 @@
 #include "engine/canary/set_files.h"
 #include "engine/detector/detector.h"
 #include "engine/screen/named_files.h"
-#include "engine/screen/views.h"
+#include "engine/screen/canary_sets.h"
 
 namespace driftseal::screen {
 namespace {

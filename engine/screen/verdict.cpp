@@ -6,7 +6,6 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/artifact/text.h"
-#include "engine/screen/views.h"
 
 namespace driftseal::screen {
 namespace {
@@ -91,20 +90,20 @@ std::string ComparedWith(const detector::Score& score) {
 
 // What the score rests on.
 std::string RestsOn(const detector::Score& score, const fingerprint::BehaviourEvidence* behaviour) {
-  if (ViewOf(score) != "behaviour") return "by its files alone";
+  if (score.view != detector::View::kBehaviour) return "by its files alone";
   if (behaviour == nullptr) return "by its behaviour";
   return artifact::Cat("by its behaviour on ", behaviour->set_inputs, " canary inputs");
 }
 
-std::string RangeText(const OutOfRange& note) {
+std::string RangeText(const detector::RangeNote& note, const detector::SchemaId& schema) {
   return absl::StrFormat("outside of the calibrated range: %s = %.4g, the reference models have %.4g to %.4g",
-                         note.feature, note.value, note.low, note.high);
+                         schema.features.at(note.feature), note.value, note.low, note.high);
 }
 
 // Of a row outside of the range that was calibrated only an alarm by behaviour stands: what holds still when the recipe
 // changes is not explained by the recipe.
 bool Stands(const detector::Score& score, const Policy& policy) {
-  return score.p_value && *score.p_value <= policy.alpha && ViewOf(score) == "behaviour";
+  return score.p_value && *score.p_value <= policy.alpha && score.view == detector::View::kBehaviour;
 }
 
 }  // namespace
@@ -166,7 +165,7 @@ Signal ScoreSignal(const detector::Score& score, const detector::SchemaId& schem
   signal.evidence["combined"] = score.combined;
   signal.evidence["calibrated_on"] = score.calibrated_on;
   signal.evidence["fitted_on"] = score.fitted_on;
-  signal.evidence["view"] = ViewOf(score);
+  signal.evidence["view"] = detector::ViewName(score.view);
   signal.evidence["drivers"] = DriversJson(score, schema);
   // The least p-value n calibration models can give is 1/(n+1): below that no alarm at this level is possible, and so
   // nothing it lets through may be called a pass.
@@ -177,16 +176,16 @@ Signal ScoreSignal(const detector::Score& score, const detector::SchemaId& schem
     signal.text = "no model of this family (domain, task, architecture) was there when the detector was fitted";
     return signal;
   }
-  const std::optional<OutOfRange> outside = OutOfRangeOf(score);
+  const std::optional<detector::RangeNote>& outside = score.out_of_range;
   if (outside) {
-    signal.evidence["out_of_range"] = {{"feature", outside->feature},
+    signal.evidence["out_of_range"] = {{"feature", schema.features.at(outside->feature)},
                                        {"value", outside->value},
                                        {"low", outside->low},
                                        {"high", outside->high}};
     if (!Stands(score, policy)) {
       signal.kind = "out-of-range";
       signal.severity = Severity::kUnknown;
-      signal.text = artifact::Cat(RangeText(*outside), "; neither an alarm nor a pass is backed there");
+      signal.text = artifact::Cat(RangeText(*outside, schema), "; neither an alarm nor a pass is backed there");
       return signal;
     }
   }
@@ -215,7 +214,7 @@ Signal ScoreSignal(const detector::Score& score, const detector::SchemaId& schem
   signal.severity = *score.p_value <= policy.quarantine_alpha ? Severity::kCritical : Severity::kConcern;
   signal.text = artifact::Cat("out of family: ", head);
   if (!score.drivers.empty()) signal.text += artifact::Cat("; ", DriverText(score.drivers.front(), schema));
-  if (outside) signal.text += artifact::Cat("; ", RangeText(*outside));
+  if (outside) signal.text += artifact::Cat("; ", RangeText(*outside, schema));
   return signal;
 }
 

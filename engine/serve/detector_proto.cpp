@@ -1,7 +1,7 @@
 #include "engine/serve/detector_proto.h"
 
 #include "engine/artifact/text.h"
-#include "engine/screen/views.h"
+#include "engine/screen/canary_sets.h"
 #include "engine/serve/verdict_proto.h"
 
 namespace driftseal::serve {

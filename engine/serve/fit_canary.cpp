@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "engine/artifact/text.h"
-#include "engine/screen/views.h"
+#include "engine/screen/canary_sets.h"
 #include "engine/serve/verifier.h"
 
 namespace driftseal::serve {

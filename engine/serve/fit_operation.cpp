@@ -14,7 +14,7 @@
 #include "engine/screen/fleet.h"
 #include "engine/screen/reference.h"
 #include "engine/screen/screen.h"
-#include "engine/screen/views.h"
+#include "engine/screen/canary_sets.h"
 #include "engine/serve/detector_proto.h"
 #include "engine/serve/fit_canary.h"
 #include "engine/serve/replay_program.h"
@@ -107,7 +107,7 @@ absl::Status Fit(Engine& engine, const v1::FitRequest& request, Operations::Repo
   const absl::StatusOr<screen::Replaying> replaying = engine.replays->For(*sets);
   if (!replaying.ok()) return replaying.status();
   detector::FitOptions options = OptionsOf(engine, request);
-  screen::SetCanarySets(canary::IdsOf(*sets), options);
+  options.canary_sets = screen::ForDetector(*sets);
   report.Stage("reading models", subjects->size());
   uint64_t read = 0;
   const screen::ReferenceOptions reading{

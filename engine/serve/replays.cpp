@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "engine/artifact/text.h"
-#include "engine/screen/views.h"
+#include "engine/screen/canary_sets.h"
 #include "engine/serve/replay_counts.h"
 #include "engine/serve/replay_program.h"
 
