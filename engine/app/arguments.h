@@ -34,6 +34,8 @@ struct Arguments {
   std::string engine;  ///< Its address; empty: the work is done here.
   std::string detector, token_file, tls_ca, tls_cert, tls_key;
   bool tls = false, plaintext_token = false;
+  // what runs models
+  std::vector<std::string> allow_missing_sandbox;  ///< As canary::PoolOptions::allow_missing.
   // sanitize_predictions
   double contamination = 0.05;
 };
