@@ -98,15 +98,6 @@ class Command {
         ->check(Between(1e-6, 0.5));
     return *this;
   }
-  /// For commands that run models.
-  Command& Sandbox() {
-    sub_->add_option("--allow-missing-sandbox", arguments_.allow_missing_sandbox,
-                     "Run models without this measure of the sandbox (landlock, network-namespace, ...; all), where "
-                     "this machine lacks it; may be given several times [none]")
-        ->expected(1)
-        ->take_all();
-    return *this;
-  }
   /// A running engine may do the work. Call it last: what is the engine's own affair cannot be told to it.
   Command& Engine(const std::vector<std::string>& not_with) {
     constexpr const char* kGroup = "With an engine";

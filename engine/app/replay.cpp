@@ -1,5 +1,7 @@
 #include "engine/app/replay.h"
 
+#include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <utility>
 
@@ -14,11 +16,12 @@ absl::StatusOr<std::shared_ptr<canary::ReplayPool>> StartReplay(const Arguments&
   options.program = ProgramBeside("driftseal-replay");
   options.workers = Threads(arguments);
   options.allow_missing = arguments.allow_missing_sandbox;
+  options.time_limit = std::chrono::milliseconds(static_cast<int64_t>(arguments.replay_timeout * 1000));
   absl::StatusOr<std::unique_ptr<canary::ReplayPool>> pool = canary::ReplayPool::Start(options);
   if (!pool.ok()) {
     if (!absl::IsFailedPrecondition(pool.status())) return pool.status();
-    return absl::FailedPreconditionError(
-        artifact::Cat(std::string(pool.status().message()), " (--allow-missing-sandbox NAME runs models without it)"));
+    return absl::FailedPreconditionError(artifact::Cat(std::string(pool.status().message()),
+                                                       " (--allow-missing-sandbox NAME runs models without it)"));
   }
   for (const canary::SandboxMeasure& measure : (*pool)->measures()) {
     if (measure.active) continue;
