@@ -69,10 +69,10 @@ std::string ReplayProgram() {
   return (folder / "driftseal-replay").string();
 }
 
-Replays::Replays(const Options& options, Log& log, Start start)
+Replays::Replays(const Options& options, Log& log, StartReplay start)
     : options_(options), log_(log), start_(start), counts_(std::make_shared<ReplayCounts>()) {}
 
-absl::StatusOr<std::shared_ptr<Replays>> Replays::Open(Engine& engine, Start start) {
+absl::StatusOr<std::shared_ptr<Replays>> Replays::Open(Engine& engine, StartReplay start) {
   std::shared_ptr<Replays> replays(new Replays(engine.options, engine.log, start));
   engine.metrics->Add([counts = replays->counts_](std::vector<prometheus::MetricFamily>& families) {
     counts->Collect(families);

@@ -26,13 +26,10 @@ class ReplayCounts;
 /// between threads; its calls block while all workers are busy, so they belong on threads of the VerifyPool.
 class Replays {
  public:
-  /// How the pool is started; tests have their own.
-  using Start = absl::StatusOr<std::unique_ptr<canary::ReplayPool>> (*)(const canary::PoolOptions& options);
-
   /// Starts the pool where a detector of the engine has canary sets, or where the settings say `on`; otherwise it starts
   /// when the first one comes. FailedPrecondition naming the setting, the program or the measures that lack, with
   /// replay = "on"; with "auto" that is logged, and models are not run. Its counts are on /metrics.
-  static absl::StatusOr<std::shared_ptr<Replays>> Open(Engine& engine, Start start = canary::ReplayPool::Start);
+  static absl::StatusOr<std::shared_ptr<Replays>> Open(Engine& engine, StartReplay start);
 
   /// What runs models for this detector, whose files lie in `folder`. FailedPrecondition naming a canary set that is not
   /// the one it was fitted with.
@@ -45,13 +42,13 @@ class Replays {
   bool runs();
 
  private:
-  Replays(const Options& options, Log& log, Start start);
+  Replays(const Options& options, Log& log, StartReplay start);
   /// The pool, started when needed; null: `why_not_` says why.
   std::shared_ptr<canary::ReplayPool> Pool();
 
   const Options& options_;
   Log& log_;
-  const Start start_;
+  const StartReplay start_;
   const std::shared_ptr<ReplayCounts> counts_;
   std::mutex mutex_;  ///< Of what follows.
   bool tried_ = false;
