@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -143,10 +142,11 @@ absl::StatusOr<std::string> CopyOut(int memory, uint64_t length) {
 }
 
 absl::StatusOr<Mapping> Mapping::Map(int memory, uint64_t length, int seals, bool writable) {
-  struct stat info {};
-  if (fstat(memory, &info) != 0) return Failed("fstat of shared memory");
-  if (static_cast<uint64_t>(info.st_size) != length) {
-    return absl::InvalidArgumentError(Cat("shared memory of ", info.st_size, " bytes, announced as ", length));
+  // Not fstat: libraries make it a call that takes a path, which a worker may not use.
+  const off_t size = lseek(memory, 0, SEEK_END);
+  if (size < 0) return Failed("measuring shared memory");
+  if (static_cast<uint64_t>(size) != length) {
+    return absl::InvalidArgumentError(Cat("shared memory of ", size, " bytes, announced as ", length));
   }
   const int has = fcntl(memory, F_GET_SEALS);
   if (has < 0 || (has & seals) != seals) return absl::InvalidArgumentError("shared memory that is not sealed");

@@ -93,7 +93,7 @@ constexpr uint32_t kServing[] = {
 #ifdef SYS_close_range
     SYS_close_range,
 #endif
-    SYS_pread64,     SYS_fcntl, SYS_set_robust_list, SYS_set_tid_address,
+    SYS_pread64,     SYS_fcntl, SYS_set_robust_list, SYS_set_tid_address, SYS_tgkill,
 };
 
 class Program {
@@ -146,14 +146,14 @@ class Program {
 absl::Status FilterSystemCalls(bool may_fork) {
   Program program;
   for (const uint32_t number : kComputing) program.Answer(number, SECCOMP_RET_ALLOW);
-  // Ending oneself by a signal (abort), and nobody else.
-  program.AllowWhere(SYS_tgkill, 0, ~0U, static_cast<uint32_t>(getpid()));
   if (may_fork) {
     for (const uint32_t number : kServing) program.Answer(number, SECCOMP_RET_ALLOW);
     program.AllowWhere(SYS_clone, 0, kNewNamespaces, 0);
     // Its flags lie in memory, which a filter does not see; "no such call" makes libraries use clone.
     program.Answer(SYS_clone3, kUnknown);
   } else {
+    // Ending oneself by a signal (abort), and nobody else.
+    program.AllowWhere(SYS_tgkill, 0, ~0U, static_cast<uint32_t>(getpid()));
     program.AllowWhere(SYS_fcntl, 1, ~0U, F_GET_SEALS);
   }
   return program.Install();
