@@ -61,11 +61,16 @@ absl::StatusOr<Fingerprinted> FingerprintOf(const Subject& subject, const artifa
   if (!subject.problem.empty()) return absl::PermissionDeniedError(artifact::Cat(subject.path, ": ", subject.problem));
   absl::StatusOr<artifact::Source> source = root.OpenFile(subject.path);
   if (!source.ok()) return source.status();
-  if (subject.bare) return Fingerprinted{Stem(subject.path), true, fingerprint::FromModelFile(*source, options)};
+  if (subject.bare) return Fingerprinted{Stem(subject.path), true, fingerprint::FromModelFile(*source, options), {}};
   absl::StatusOr<fingerprint::ModelMeta> meta = fingerprint::ReadMeta(*source);
   if (!meta.ok()) return meta.status();
-  return Fingerprinted{meta->model_name, meta->eligible.value_or(false),
-                       fingerprint::FromMeta(*meta, Folder(subject.path), root, options)};
+  Fingerprinted read{
+      meta->model_name, meta->eligible.value_or(false), fingerprint::FromMeta(*meta, Folder(subject.path), root, options), {}};
+  const auto& behaviour = read.fingerprint.behaviour;
+  if (options.prober != nullptr && behaviour != nullptr && behaviour->status.ok()) {
+    read.recorded = CheckRecordedCanary(*meta, Folder(subject.path), root, *read.fingerprint.format, *options.prober);
+  }
+  return read;
 }
 
 Screener::Screener(const artifact::Root* root, const detector::Detector* detector, Mode mode, Policy policy,
@@ -94,6 +99,7 @@ Result Screener::Read(const Subject& subject) const {
   }
   result.model_name = std::move(read->model_name);
   result.fingerprint = std::move(read->fingerprint);
+  result.recorded = std::move(read->recorded);
   result.skipped = only_eligible_ && !read->eligible;
   return result;
 }
@@ -124,6 +130,7 @@ void Screener::Judge(Result& result) const {
       signals.push_back(*std::move(not_run));
     }
   }
+  if (result.recorded && mode_ == Mode::kVerify) signals.push_back(RecordedCanarySignal(*result.recorded));
   const replay::CanarySet* set = SetOf(replaying_, fingerprint);
   if (set != nullptr) {
     if (std::optional<Signal> test = TriggerSignal(*fingerprint.behaviour, *set)) signals.push_back(*std::move(test));

@@ -11,6 +11,7 @@
 #include "engine/canary/prober.h"
 #include "engine/detector/detector.h"
 #include "engine/fingerprint/fingerprint.h"
+#include "engine/screen/recorded_canary.h"
 #include "engine/screen/subject.h"
 #include "engine/screen/verdict.h"
 
@@ -30,6 +31,7 @@ struct Result {
   Verdict verdict;       ///< When error is OK.
   fingerprint::Fingerprint fingerprint;
   std::optional<detector::Score> score;
+  std::optional<RecordedCanary> recorded;  ///< Where the meta file records a canary and models are run.
 };
 
 /// The row's identity, for detectors: schema, version, digest, columns.
@@ -43,6 +45,7 @@ struct Fingerprinted {
   std::string model_name;
   bool eligible = false;
   fingerprint::Fingerprint fingerprint;
+  std::optional<RecordedCanary> recorded;
 };
 /// Reads one subject's files beneath `root`. An error when the meta file itself cannot be used.
 absl::StatusOr<Fingerprinted> FingerprintOf(const Subject& subject, const artifact::Root& root,

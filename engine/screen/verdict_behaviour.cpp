@@ -8,8 +8,8 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/artifact/text.h"
+#include "engine/canary/picture.h"
 #include "engine/canary/prober.h"
-#include "engine/screen/picture.h"
 
 namespace driftseal::screen {
 namespace {
@@ -113,12 +113,10 @@ Cause CauseOf(const absl::Status& status) {
   }
 }
 
-ordered_json ColumnsOf(const RawBehaviour::Picture& picture) {
+ordered_json ColumnsOf(const RawBehaviour::Picture& picture, const CanarySet& set) {
   auto columns = ordered_json::array();
-  for (size_t i = 0; i < std::min(picture.clean.size(), picture.triggered.size()); ++i) {
-    if (picture.clean[i] == picture.triggered[i]) continue;
-    if (columns.size() == kMostColumns) break;
-    columns.push_back({{"column", i}, {"from", picture.clean[i]}, {"to", picture.triggered[i]}});
+  for (const canary::ColumnChange& change : canary::ChangedColumns(picture, set, kMostColumns)) {
+    columns.push_back({{"column", change.column}, {"from", change.clean}, {"to", change.triggered}});
   }
   return columns;
 }
@@ -166,9 +164,9 @@ void AddPicture(const BehaviourEvidence& behaviour, const CanarySet& set, Verdic
   for (Signal& signal : verdict.signals) {
     if (signal.kind != kTriggerTest) continue;
     if (set.image.empty()) {
-      signal.evidence["columns"] = ColumnsOf(*behaviour.raw.picture);
-    } else if (const std::string picture = PictureUri(*behaviour.raw.picture, set); !picture.empty()) {
-      signal.evidence["picture"] = picture;
+      signal.evidence["columns"] = ColumnsOf(*behaviour.raw.picture, set);
+    } else if (const auto png = canary::PicturePng(*behaviour.raw.picture, set); png.ok()) {
+      signal.evidence["picture"] = canary::PngDataUri(*png);
     }
   }
 }
