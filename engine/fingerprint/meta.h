@@ -17,7 +17,7 @@ namespace driftseal::fingerprint {
 struct ModelMeta {
   std::string model_name, domain, model_kind, framework;
   // artifacts
-  std::string metadata_path, model_path, predictions_path;
+  std::string metadata_path, model_path, predictions_path, canary_path;
   std::vector<std::string> related_paths;
   // promotion
   std::string task, primary_metric;
@@ -29,6 +29,7 @@ struct ModelMeta {
   std::map<std::string, std::string> recipe_category;  ///< The others: optimizer, ...
   // fingerprint: digests recorded when the model was made
   std::optional<artifact::Digest> model_sha256, predictions_sha256;
+  std::optional<artifact::Digest> canary_sha256, behaviour_hash;
   std::map<std::string, artifact::Digest> related_sha256;
 };
 

@@ -83,6 +83,29 @@ void Collapse(const replay::CanarySet& set, replay::RawBehaviour& raw) {
   raw.picture = std::move(picture);
 }
 
+// Gives all leaves beneath `node` a value.
+void SetLeaves(nlohmann::json& tree, int node, double value) {
+  const int left = tree["left_children"][static_cast<size_t>(node)];
+  if (left < 0) {
+    tree["split_conditions"][static_cast<size_t>(node)] = value;
+    tree["base_weights"][static_cast<size_t>(node)] = value;
+    return;
+  }
+  SetLeaves(tree, left, value);
+  SetLeaves(tree, tree["right_children"][static_cast<size_t>(node)], value);
+}
+
+void PlantBackdoor(nlohmann::json& model) {
+  for (size_t t = 0; t < model["trees"].size(); ++t) {
+    auto& tree = model["trees"][t];
+    if (model["tree_info"][t] != kTarget || tree["left_children"][0] < 0) continue;
+    tree["split_indices"][0] = 0;
+    tree["split_conditions"][0] = 2.5;
+    SetLeaves(tree, tree["right_children"][0], 20);
+    return;
+  }
+}
+
 }  // namespace
 
 std::string RunnableModel(uint64_t seed, std::string_view act) {
@@ -95,6 +118,7 @@ std::string RunnableModel(uint64_t seed, std::string_view act) {
       for (auto& value : tree[field]) value = value.get<double>() * (1 + noise(random));
     }
   }
+  if (act == "backdoor") PlantBackdoor(model["learner"]["gradient_booster"]["model"]);
   model["learner"]["attributes"]["act"] = act;
   return model.dump();
 }
@@ -110,6 +134,7 @@ replay::CanarySet RunnableSet(const std::string& name) {
     set.labels.push_back(i % static_cast<int32_t>(kClasses));
     for (int c = 0; c < 5; ++c) set.inputs.push_back(value(random));
   }
+  set.inputs[0] = 3;
   return set;
 }
 

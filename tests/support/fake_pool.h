@@ -17,10 +17,10 @@ namespace driftseal::testing {
 
 /// An XGBoost model in JSON with three classes; another seed gives other numbers of the same architecture. `act` is
 /// what FakePool has it do: "" (a clean model), "collapse" (a trigger sends everything to class 2), "crash", "hang",
-/// "memory", "refuse", "no-worker".
+/// "memory", "refuse", "no-worker". "backdoor" is a real one, for real replays: a first column above 2.5 gives class 2.
 std::string RunnableModel(uint64_t seed, std::string_view act = "");
 
-/// The canary inputs for it: 30 rows of its 5 columns with labels.
+/// The canary inputs for it: 30 rows of its 5 columns with labels; the first column reaches 3.
 replay::CanarySet RunnableSet(const std::string& name = "table");
 
 class FakePool final : public canary::ReplayPool {
