@@ -37,6 +37,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
      {"engine/artifact", "engine/detector", "engine/fingerprint", "engine/screen", "engine/serve", "engine/store",
       "kernels", "client"}},
     {"client", {}},
+    {"bench/probe", {"engine/artifact", "engine/replay"}},
     {"bench/serve", {"client", "engine/artifact", "engine/batch", "engine/detector", "kernels"}},
     {"bench", {"engine/artifact", "engine/detector", "engine/fingerprint", "kernels"}},
 };
@@ -44,7 +45,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
 // Headers that have one home.
 const std::map<std::string, std::vector<std::string>> kHomes = {
     {"cuda_runtime", {"kernels"}},
-    {"torch/", {"engine/replay", "bench/fleet"}},
+    {"torch/", {"engine/replay", "bench/fleet", "tests/engine/replay"}},
     {"xgboost/", {"engine/replay", "bench/fleet", "tests/bench"}},
     {"driftseal/v1/",
      {"engine/serve", "client/cpp", "bench/serve", "tests/engine/serve", "tests/client", "tests/fuzz"}},

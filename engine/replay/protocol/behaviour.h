@@ -55,7 +55,7 @@ struct ProbeOptions {
 inline constexpr std::array<float, 2> kPerturbationSizes = {0.12f, 0.06f};
 
 /// A trigger of the bank: "patch 4x4 1.0 at 24,24"; `group` is one of "patch", "blend", "tint", "wave", "shift",
-/// "contrast", "column", "columns". The same bank for all models with the same set.
+/// "warp", "contrast", "column", "columns". The same bank for all models with the same set.
 struct TriggerName {
   std::string group, text;
 };

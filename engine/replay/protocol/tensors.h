@@ -24,6 +24,8 @@ class TensorReader {
   static absl::StatusOr<TensorReader> Open(const artifact::Source& source);
 
   const std::map<std::string, std::string>& metadata() const { return table_.metadata; }
+  size_t size() const { return table_.tensors.size(); }
+  bool Has(const std::string& name) const { return index_.contains(name); }
   /// InvalidArgument when there is no such tensor.
   absl::StatusOr<std::vector<uint64_t>> Shape(const std::string& name) const;
   /// The elements in row-major order. T is double, float or int32_t; the tensor must have that type and that many

@@ -1,0 +1,75 @@
+#include "engine/replay/probe/search.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace driftseal::replay {
+namespace {
+
+// Inputs × classes of one step of a search.
+constexpr size_t kMostInputsTimesClasses = 2560, kLeastInputs = 16;
+
+}  // namespace
+
+Search::Search(Classifier& classifier, const Space& space, const CanarySet& set, size_t inputs)
+    : classifier_(classifier), space_(space) {
+  inputs = std::min(inputs, std::max(kLeastInputs, kMostInputsTimesClasses / classifier.classes()));
+  const std::vector<uint32_t> classes = Classes(classifier.canary_logits(), classifier.classes());
+  for (const size_t i : BalancedInputs(set, inputs)) {
+    const float* input = set.inputs.data() + i * space.elements;
+    inputs_.insert(inputs_.end(), input, input + space.elements);
+    before_.push_back(classes[i]);
+  }
+}
+
+absl::Status Search::Measure(Change change, std::vector<float>& rate, std::vector<float>& logit) {
+  rate.assign(classes(), 0.0f);
+  logit.assign(classes(), 0.0f);
+  const size_t elements = space_.elements;
+  for (size_t c = 0; c < classes(); ++c) {
+    changed_.resize(count() * elements);
+    for (size_t i = 0; i < count(); ++i) change(c, input(i), std::span(changed_).subspan(i * elements, elements));
+    if (absl::Status status = classifier_.Logits(changed_, count(), logits_); !status.ok()) return status;
+    const std::vector<uint32_t> after = Classes(logits_, classes());
+    size_t others = 0, sent = 0;
+    double sum = 0;
+    for (size_t i = 0; i < count(); ++i) {
+      sum += logits_[i * classes() + c];
+      if (before_[i] == c) continue;
+      ++others;
+      sent += after[i] == c ? 1 : 0;
+    }
+    rate[c] = others > 0 ? static_cast<float>(sent) / static_cast<float>(others) : 0.0f;
+    logit[c] = static_cast<float>(sum / static_cast<double>(count()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Search::Gradient(Change change, size_t first, size_t last, size_t from, size_t count) {
+  const size_t elements = space_.elements, rows = (last - first) * count, k = classes();
+  changed_.resize(rows * elements);
+  gradient_.resize(rows * elements);
+  losses_.assign(last - first, 0.0f);
+  for (size_t c = first; c < last; ++c) {
+    for (size_t i = 0; i < count; ++i) {
+      const size_t row = (c - first) * count + i;
+      change(c, input(from + i), std::span(changed_).subspan(row * elements, elements));
+    }
+  }
+  const auto pull = [&](std::span<const float> logits, std::span<float> gradient) {
+    for (size_t row = 0; row < rows; ++row) {
+      const size_t c = first + row / count;
+      const float* g = logits.data() + row * k;
+      float* d = gradient.data() + row * k;
+      const float top = *std::max_element(g, g + k);
+      float sum = 0;
+      for (size_t j = 0; j < k; ++j) sum += d[j] = std::exp(g[j] - top);
+      for (size_t j = 0; j < k; ++j) d[j] /= sum;
+      d[c] -= 1;
+      losses_[c - first] += top + std::log(sum) - g[c];
+    }
+  };
+  return classifier_.Gradient(changed_, rows, pull, gradient_);
+}
+
+}  // namespace driftseal::replay
