@@ -73,6 +73,7 @@ absl::Status Service::Begin() {
   if (!signals_.open()) return absl::ErrnoToStatus(errno, "signalfd");
   statm_ = UniqueFd(open("/proc/self/statm", O_RDONLY | O_CLOEXEC));
   if (!statm_.open()) return absl::ErrnoToStatus(errno, "/proc/self/statm");
+  prctl(PR_SET_DUMPABLE, 0);  // no worker, although of the same user, may trace the service or read its memory
   sandbox_.Close();
   return SendMessage(control_.get(), Encode(Hello{sandbox_.measures()}));
 }
