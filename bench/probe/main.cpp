@@ -174,8 +174,17 @@ int main(int argc, char** argv) {
   app.add_option("--dump", options.dump, "A folder for what was measured, one file a model");
   app.add_option("--threads", options.threads, "Models at once")->check(CLI::Range(1, 64));
   app.add_option("--search-inputs", options.probe.search_inputs, "Canaries that searches use");
+  std::vector<std::string> parts = {"sweep", "perturbation", "patch", "margin", "noise", "head"};
+  app.add_option("--parts", parts, "The parts that are measured, separated by commas")->delimiter(',');
   app.add_option("models", options.models, "TorchScript archives, XGBoost JSON or UBJ")->required();
   CLI11_PARSE(app, argc, argv);
+  const auto asked = [&](const char* part) { return std::find(parts.begin(), parts.end(), part) != parts.end(); };
+  options.probe.sweep = asked("sweep");
+  options.probe.perturbation = asked("perturbation");
+  options.probe.patch = asked("patch");
+  options.probe.margin = asked("margin");
+  options.probe.noise = asked("noise");
+  options.probe.head = asked("head");
   try {
     return driftseal::replay::Run(options);
   } catch (const std::exception& error) {

@@ -17,10 +17,10 @@ absl::Status MeasureNoise(Classifier& classifier, const Space& space, const Cana
 /// FailedPrecondition, with the reason, where there is no last layer to be found.
 absl::Status MeasureHead(Classifier& classifier, RawBehaviour& behaviour);
 
-/// Of the sweep's strongest collapse or that of the patches (null: not searched), whichever stands out more from what
-/// the other classes show. Leaves the picture empty where nothing is sent anywhere.
+/// Of the sweep's strongest collapse or that of the patches (`found` empty: not searched), whichever stands out more
+/// from what the other classes show. Leaves the picture empty where nothing is sent anywhere.
 absl::Status TakePicture(Classifier& classifier, const Space& space, const CanarySet& set,
-                         const std::vector<BankEntry>& bank, const Patches* patches, RawBehaviour& behaviour);
+                         const std::vector<BankEntry>& bank, const Found& found, RawBehaviour& behaviour);
 
 }  // namespace driftseal::replay
 

@@ -2,7 +2,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
+#include <utility>
 
+#include "engine/replay/probe/patches.h"
 #include "engine/replay/probe/search.h"
 
 namespace driftseal::replay {
@@ -50,8 +53,7 @@ std::vector<Place> StrongestPlaces(const Space& space, std::span<const float> en
 class PatchSearch {
  public:
   PatchSearch(Search& search, Patches& patches) : search_(search), space_(search.space()), patches_(patches) {
-    const size_t side = std::min(space_.height, space_.width);
-    patches_.size = std::min(side, std::max<size_t>(2, side / 7));
+    patches_.size = PatchSize(space_);
     per_class_ = space_.channels * patches_.size * patches_.size;
     patches_.place.assign(2 * search_.classes(), 0);
     Restart();
@@ -163,21 +165,11 @@ class PatchSearch {
 
 }  // namespace
 
-void Patches::Paint(const Space& space, size_t c, std::span<float> image) const {
-  const float* value = values.data() + c * space.channels * size * size;
-  for (size_t channel = 0; channel < space.channels; ++channel) {
-    for (size_t y = 0; y < size; ++y, value += size) {
-      std::copy_n(value, size,
-                  image.data() + (channel * space.height + place[2 * c] + y) * space.width + place[2 * c + 1]);
-    }
-  }
-}
-
-absl::Status SearchPatches(Search& search, RawBehaviour& behaviour, Patches& patches) {
-  PatchSearch found(search, patches);
-  if (absl::Status status = found.Find(); !status.ok()) return status;
-  behaviour.patch_place = patches.place;
-  return search.Measure(found, behaviour.patch_rate, behaviour.patch_logit);
+absl::Status SearchPatches(Search& search, RawBehaviour& behaviour, Found& found) {
+  auto patches = std::make_shared<Patches>();
+  PatchSearch best(search, *patches);
+  if (absl::Status status = best.Find(); !status.ok()) return status;
+  return TellPatches(search, std::move(patches), behaviour, found);
 }
 
 }  // namespace driftseal::replay

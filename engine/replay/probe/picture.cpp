@@ -1,8 +1,8 @@
 // The trigger that a person is shown.
 #include <algorithm>
+#include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "engine/replay/probe/measure.h"
 
 namespace driftseal::replay {
@@ -41,9 +41,9 @@ SweepBest BestOfSweep(const RawBehaviour& behaviour) {
 }  // namespace
 
 absl::Status TakePicture(Classifier& classifier, const Space& space, const CanarySet& set,
-                         const std::vector<BankEntry>& bank, const Patches* patches, RawBehaviour& behaviour) {
+                         const std::vector<BankEntry>& bank, const Found& found, RawBehaviour& behaviour) {
   const SweepBest sweep = BestOfSweep(behaviour);
-  const Standout patch = patches == nullptr || behaviour.patch_rate.empty() ? Standout() : Find(behaviour.patch_rate);
+  const Standout patch = !found.change || behaviour.patch_rate.empty() ? Standout() : Find(behaviour.patch_rate);
   const bool searched = patch.excess > sweep.standout.excess;
   const Standout& best = searched ? patch : sweep.standout;
   if (best.value <= 0) return absl::OkStatus();
@@ -53,12 +53,12 @@ absl::Status TakePicture(Classifier& classifier, const Space& space, const Canar
   picture.target = static_cast<uint32_t>(best.c);
   picture.share = best.value;
   if (searched) {
-    changed = set.inputs;
     for (size_t i = 0; i < set.count(); ++i) {
-      patches->Paint(space, best.c, std::span(changed).subspan(i * space.elements, space.elements));
+      const size_t begin = i * space.elements;
+      found.change(best.c, std::span(set.inputs).subspan(begin, space.elements),
+                   std::span(changed).subspan(begin, space.elements));
     }
-    picture.trigger = absl::StrCat("search: patch ", patches->size, "x", patches->size, " at ",
-                                   patches->place[2 * best.c], ",", patches->place[2 * best.c + 1]);
+    picture.trigger = found.text(best.c);
   } else {
     Apply(bank[sweep.trigger].make(), space, set.inputs, changed);
     picture.trigger = bank[sweep.trigger].name.text;

@@ -50,9 +50,8 @@ class Run {
     }
     if (status.ok()) status = Part("head", options_.head, [&] { return MeasureHead(classifier_, behaviour_); });
     if (status.ok()) {
-      status = Part("picture", options_.sweep || options_.patch, [&] {
-        return TakePicture(classifier_, space_, set_, bank_, patches_.size > 0 ? &patches_ : nullptr, behaviour_);
-      });
+      status = Part("picture", options_.sweep || options_.patch,
+                    [&] { return TakePicture(classifier_, space_, set_, bank_, found_, behaviour_); });
     }
     return status;
   }
@@ -69,15 +68,34 @@ class Run {
       return absl::OkStatus();
     }
     Search search(classifier_, space_, set_, options_.search_inputs);
-    absl::Status status =
-        Part("perturbation", options_.perturbation, [&] { return SearchPerturbations(search, behaviour_); });
+    absl::Status status = Part("perturbation", options_.perturbation, [&] {
+      return OrElse("perturbation", SearchPerturbations(search, behaviour_),
+                    [&] { return TryPerturbations(search, behaviour_); });
+    });
+    if (status.ok()) status = Part("patch", options_.patch, [&] { return Patch(search); });
     if (status.ok()) {
-      status = Part("patch", options_.patch, [&] { return SearchPatches(search, behaviour_, patches_); });
-    }
-    if (status.ok()) {
-      status = Part("margin", options_.margin, [&] { return SearchMargins(classifier_, space_, behaviour_); });
+      status = Part("margin", options_.margin, [&] {
+        return OrElse("margin", SearchMargins(classifier_, space_, behaviour_),
+                      [&] { return TryMargins(classifier_, space_, behaviour_); });
+      });
     }
     return status;
+  }
+
+  absl::Status Patch(Search& search) {
+    if (!space_.image) return TryColumns(search, behaviour_, found_);
+    return OrElse("patch", SearchPatches(search, behaviour_, found_),
+                  [&] { return TryPatches(search, behaviour_, found_); });
+  }
+
+  /// The second way where the first one lacks gradients.
+  absl::Status OrElse(const std::string& part, const absl::Status& first, absl::FunctionRef<absl::Status()> second) {
+    if (first.code() != absl::StatusCode::kFailedPrecondition) return first;
+    Forget(part);
+    absl::Status status = second();
+    if (status.code() != absl::StatusCode::kFailedPrecondition) return status;
+    return absl::FailedPreconditionError(
+        absl::StrCat(std::string(first.message()), "; without: ", std::string(status.message())));
   }
 
   /// FailedPrecondition: the model cannot give this part, which is told and is no error.
@@ -102,7 +120,7 @@ class Run {
       behaviour_.patch_rate.clear();
       behaviour_.patch_logit.clear();
       behaviour_.patch_place.clear();
-      patches_ = {};
+      found_ = {};
     }
   }
 
@@ -112,7 +130,7 @@ class Run {
   RawBehaviour& behaviour_;
   const Space space_;
   const std::vector<BankEntry> bank_;
-  Patches patches_;
+  Found found_;
 };
 
 /// The outputs on the canaries as they are.

@@ -72,4 +72,27 @@ absl::Status Search::Gradient(Change change, size_t first, size_t last, size_t f
   return classifier_.Gradient(changed_, rows, pull, gradient_);
 }
 
+absl::Status Search::Score(Change change, size_t changes, size_t count, std::vector<double>& scores) {
+  const size_t elements = space_.elements, k = classes();
+  scores.assign(changes * k, 0.0);
+  const size_t at_once = std::max<size_t>(1, classifier_.batch() / count);
+  for (size_t first = 0; first < changes; first += at_once) {
+    const size_t last = std::min(first + at_once, changes), rows = (last - first) * count;
+    changed_.resize(rows * elements);
+    for (size_t row = 0; row < rows; ++row) {
+      change(first + row / count, input(row % count), std::span(changed_).subspan(row * elements, elements));
+    }
+    if (absl::Status status = classifier_.Logits(changed_, rows, logits_); !status.ok()) return status;
+    for (size_t row = 0; row < rows; ++row) {
+      const float* g = logits_.data() + row * k;
+      const float top = *std::max_element(g, g + k);
+      double sum = 0;
+      for (size_t j = 0; j < k; ++j) sum += std::exp(static_cast<double>(g[j]) - top);
+      double* score = scores.data() + (first + row / count) * k;
+      for (size_t j = 0; j < k; ++j) score[j] += (g[j] - top - std::log(sum)) / static_cast<double>(count);
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace driftseal::replay

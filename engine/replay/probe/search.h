@@ -3,7 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -41,6 +43,9 @@ class Search {
   /// `first` .. `last`: (last − first) × count × elements, as are `changed`, the inputs it was taken at. Sums of their
   /// losses, one a class.
   absl::Status Gradient(Change change, size_t first, size_t last, size_t from, size_t count);
+  /// How well changes send inputs to classes, without gradients: scores (changes × C) are the means of log softmax of
+  /// c over the first `count` inputs. `change` is given the number of the change.
+  absl::Status Score(Change change, size_t changes, size_t count, std::vector<double>& scores);
   std::span<const float> gradient() const { return gradient_; }
   std::span<const float> changed() const { return changed_; }
   std::span<const float> losses() const { return losses_; }
@@ -53,21 +58,23 @@ class Search {
   std::vector<float> gradient_, changed_, losses_, logits_;
 };
 
-/// Universal perturbations by gradient, in both sizes (README.md, "Perturbation").
-absl::Status SearchPerturbations(Search& search, RawBehaviour& behaviour);
-
-/// The patch found for each class of an image model.
-struct Patches {
-  size_t size = 0;
-  std::vector<uint32_t> place;  ///< C × 2: top, left
-  std::vector<float> values;    ///< C × channels × size × size
-  void Paint(const Space& space, size_t c, std::span<float> image) const;
+/// What a search found for each class, for those who show it.
+struct Found {
+  std::function<void(size_t c, std::span<const float> input, std::span<float> out)> change;
+  std::function<std::string(size_t c)> text;  ///< "search: patch 4x4 at 24,24"
 };
-/// The best patch towards each class by gradient (README.md, "Patch").
-absl::Status SearchPatches(Search& search, RawBehaviour& behaviour, Patches& patches);
 
-/// Maximal margins by gradient (README.md, "Margin").
+// By gradient (README.md: "Perturbation", "Patch", "Margin"). FailedPrecondition, with the reason, where the model has
+// none; Found is of images alone.
+absl::Status SearchPerturbations(Search& search, RawBehaviour& behaviour);
+absl::Status SearchPatches(Search& search, RawBehaviour& behaviour, Found& found);
 absl::Status SearchMargins(Classifier& classifier, const Space& space, RawBehaviour& behaviour);
+
+// By trying (README.md, "Without gradients"). FailedPrecondition where there are too many elements to try.
+absl::Status TryPerturbations(Search& search, RawBehaviour& behaviour);
+absl::Status TryColumns(Search& search, RawBehaviour& behaviour, Found& found);  ///< A table's "patch".
+absl::Status TryPatches(Search& search, RawBehaviour& behaviour, Found& found);  ///< Of images.
+absl::Status TryMargins(Classifier& classifier, const Space& space, RawBehaviour& behaviour);
 
 }  // namespace driftseal::replay
 

@@ -44,6 +44,12 @@ Space SpaceOf(const CanarySet& set) {
   return space;
 }
 
+std::vector<float> Candidates(const Space& space, size_t element) {
+  if (space.image) return {space.low[element], 0.5f * (space.low[element] + space.high[element]), space.high[element]};
+  const auto first = space.quantiles.begin() + static_cast<std::ptrdiff_t>(element * Space::kQuantiles.size());
+  return {first, first + static_cast<std::ptrdiff_t>(Space::kQuantiles.size())};
+}
+
 std::vector<size_t> BalancedInputs(const CanarySet& set, size_t count) {
   std::map<int32_t, std::vector<size_t>> of_label;
   for (size_t i = 0; i < set.count(); ++i) of_label[set.labels[i]].push_back(i);

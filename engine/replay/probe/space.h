@@ -23,6 +23,9 @@ struct Space {
   float Quantile(size_t column, size_t q) const { return quantiles[column * kQuantiles.size() + q]; }
 };
 
+/// Values worth trying for one element without gradients: a column's quantiles; low, middle and high of an image.
+std::vector<float> Candidates(const Space& space, size_t element);
+
 /// Of a checked set.
 Space SpaceOf(const CanarySet& set);
 
