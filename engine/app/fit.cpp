@@ -11,15 +11,14 @@
 #include "engine/app/terminal.h"
 #include "engine/artifact/text.h"
 #include "engine/canary/set_files.h"
+#include "engine/screen/canary_sets.h"
 #include "engine/screen/reference.h"
 #include "engine/screen/screen.h"
-#include "engine/screen/canary_sets.h"
 
 namespace driftseal::app {
 namespace {
 
-absl::StatusOr<screen::Reference> Read(const Arguments& arguments, const Inputs& inputs,
-                                       const canary::Prober* prober) {
+absl::StatusOr<screen::Reference> Read(const Arguments& arguments, const Inputs& inputs, const canary::Prober* prober) {
   Progress progress(prober == nullptr ? "fingerprints" : "fingerprints and behaviour", inputs.subjects.size(), 0);
   screen::ReferenceOptions options;
   options.only_eligible = arguments.only_eligible;

@@ -153,8 +153,8 @@ class Command {
     Many().ModelDir().Backend("reference").Levels().Replay().OutputPath("The report [in --model-dir]");
     sub_->add_flag("--all", arguments_.show_all, "List every model, also those that pass");
     sub_->add_flag("--restart", arguments_.restart, "Do not go on with an interrupted run");
-    return Engine({"--root", "--threads", "--backend", "--crossover-rows", "--allow-missing-sandbox",
-                   "--replay-timeout"})
+    return Engine(
+               {"--root", "--threads", "--backend", "--crossover-rows", "--allow-missing-sandbox", "--replay-timeout"})
         .Detector();
   }
   CLI::App* operator->() { return sub_; }

@@ -20,8 +20,8 @@ absl::StatusOr<std::shared_ptr<canary::ReplayPool>> StartReplay(const Arguments&
   absl::StatusOr<std::unique_ptr<canary::ReplayPool>> pool = canary::ReplayPool::Start(options);
   if (!pool.ok()) {
     if (!absl::IsFailedPrecondition(pool.status())) return pool.status();
-    return absl::FailedPreconditionError(artifact::Cat(std::string(pool.status().message()),
-                                                       " (--allow-missing-sandbox NAME runs models without it)"));
+    return absl::FailedPreconditionError(
+        artifact::Cat(std::string(pool.status().message()), " (--allow-missing-sandbox NAME runs models without it)"));
   }
   for (const canary::SandboxMeasure& measure : (*pool)->measures()) {
     if (measure.active) continue;

@@ -11,8 +11,8 @@
 #include "engine/app/report_run.h"
 #include "engine/artifact/text.h"
 #include "engine/detector/registry.h"
-#include "engine/screen/fleet.h"
 #include "engine/screen/canary_sets.h"
+#include "engine/screen/fleet.h"
 
 namespace driftseal::app {
 namespace {

@@ -83,7 +83,8 @@ int TellEntry(const Arguments& arguments, const ordered_json& entry, screen::Mod
   } else {
     PrintEntry(entry);
     if (!picture->empty()) {
-      std::printf("\n  picture  %s (left: the input as it is; middle: with the trigger; right: what changed)\n", Printable(*picture).c_str());
+      std::printf("\n  picture  %s (left: the input as it is; middle: with the trigger; right: what changed)\n",
+                  Printable(*picture).c_str());
     }
   }
   screen::Tally tally;

@@ -40,8 +40,8 @@ void TellBehaviour(const ordered_json& behaviour) {
   std::printf("behaviour of %zu models measured on %s, %s of replay\n", CountOf(behaviour, "measured"),
               Printable(sets).c_str(), Duration(NumberOf(behaviour, "replay_seconds")).c_str());
   for (const ordered_json& group : PartOf(behaviour, "not_run")) {
-    const std::string text = artifact::Cat(CountOf(group, "models"), " by files alone: ", TextOf(group, "reason"),
-                                           " (", TextOf(group, "example"), ")");
+    const std::string text = artifact::Cat(CountOf(group, "models"), " by files alone: ", TextOf(group, "reason"), " (",
+                                           TextOf(group, "example"), ")");
     std::printf("%s\n", Printable(text).c_str());
   }
 }

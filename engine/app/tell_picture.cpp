@@ -22,8 +22,8 @@ constexpr size_t kLongestName = 100;
 std::string FileNameOf(const ordered_json& entry) {
   std::string name = TextOf(entry, "model_name").substr(0, kLongestName);
   for (char& c : name) {
-    const bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '-' ||
-                       c == '_' || c == '.';
+    const bool plain =
+        (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '-' || c == '_' || c == '.';
     if (!plain) c = '_';
   }
   if (name.empty() || name.front() == '.') name = "model" + name;

@@ -119,8 +119,8 @@ absl::StatusOr<std::vector<SetFile>> LoadSets(const std::string& folder, std::sp
   for (const SetId& id : ids) {
     // The name is the detector's, and a detector may come from anywhere.
     if (!CanBeAFile(id.name)) {
-      return absl::FailedPreconditionError(
-          Cat(folder, ": the detector names a canary set ", artifact::Quoted(id.name), ", which no file can be called"));
+      return absl::FailedPreconditionError(Cat(folder, ": the detector names a canary set ", artifact::Quoted(id.name),
+                                               ", which no file can be called"));
     }
     const std::string path = SetPath(folder, id.name);
     const absl::StatusOr<artifact::Source> source = open(path);

@@ -101,8 +101,7 @@ int Registry::NextVersion(std::string_view name) const {
   return list.empty() ? 1 : list.back().version + 1;
 }
 
-absl::StatusOr<RegisteredDetector> Registry::Add(Detector detector, bool activate,
-                                                 std::span<const BesideFile> beside) {
+absl::StatusOr<RegisteredDetector> Registry::Add(Detector detector, bool activate, std::span<const BesideFile> beside) {
   State& state = *state_;
   const std::lock_guard lock(state.changes);
   const std::string name = detector.name();

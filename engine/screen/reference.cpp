@@ -31,7 +31,7 @@ std::vector<Read> ReadAll(const artifact::Root& root, std::span<const Subject> s
   std::atomic<size_t> next{0};
   const auto work = [&] {
     for (size_t i = next++; i < read.size() && !options.stop.stop_requested(); i = next++) {
-      read[i] = FingerprintOf(subjects[i], root, {.prober = options.prober});
+      read[i] = FingerprintOf(subjects[i], root, {.prober = options.prober}, options.only_eligible);
       if (!options.progress) continue;
       const std::lock_guard lock(mutex);
       options.progress();

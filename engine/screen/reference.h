@@ -42,7 +42,7 @@ struct ReferenceOptions {
   bool only_eligible = false;  ///< Leave out models whose promotion.eligible is not true.
   unsigned threads = 1;
   std::stop_token stop = {};
-  std::function<void()> progress = {};  ///< Called after each model, by one thread at a time.
+  std::function<void()> progress = {};     ///< Called after each model, by one thread at a time.
   const canary::Prober* prober = nullptr;  ///< Runs the models; null: their files are read alone.
 };
 

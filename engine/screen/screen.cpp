@@ -57,15 +57,16 @@ std::vector<double> RowOf(const fingerprint::Fingerprint& fingerprint) {
 }
 
 absl::StatusOr<Fingerprinted> FingerprintOf(const Subject& subject, const artifact::Root& root,
-                                            const fingerprint::Options& options) {
+                                            fingerprint::Options options, bool only_eligible) {
   if (!subject.problem.empty()) return absl::PermissionDeniedError(artifact::Cat(subject.path, ": ", subject.problem));
   absl::StatusOr<artifact::Source> source = root.OpenFile(subject.path);
   if (!source.ok()) return source.status();
   if (subject.bare) return Fingerprinted{Stem(subject.path), true, fingerprint::FromModelFile(*source, options), {}};
   absl::StatusOr<fingerprint::ModelMeta> meta = fingerprint::ReadMeta(*source);
   if (!meta.ok()) return meta.status();
-  Fingerprinted read{
-      meta->model_name, meta->eligible.value_or(false), fingerprint::FromMeta(*meta, Folder(subject.path), root, options), {}};
+  const bool eligible = meta->eligible.value_or(false);
+  if (only_eligible && !eligible) options.prober = nullptr;
+  Fingerprinted read{meta->model_name, eligible, fingerprint::FromMeta(*meta, Folder(subject.path), root, options), {}};
   const auto& behaviour = read.fingerprint.behaviour;
   if (options.prober != nullptr && behaviour != nullptr && behaviour->status.ok()) {
     read.recorded = CheckRecordedCanary(*meta, Folder(subject.path), root, *read.fingerprint.format, *options.prober);
@@ -92,7 +93,7 @@ Result Screener::Read(const Subject& subject) const {
   Result result;
   result.path = subject.path;
   const fingerprint::Options options{.scan_predictions = mode_ == Mode::kVerify, .prober = replaying_.prober.get()};
-  absl::StatusOr<Fingerprinted> read = FingerprintOf(subject, *root_, options);
+  absl::StatusOr<Fingerprinted> read = FingerprintOf(subject, *root_, options, only_eligible_);
   if (!read.ok()) {
     result.error = read.status();
     return result;

@@ -47,9 +47,10 @@ struct Fingerprinted {
   fingerprint::Fingerprint fingerprint;
   std::optional<RecordedCanary> recorded;
 };
-/// Reads one subject's files beneath `root`. An error when the meta file itself cannot be used.
+/// Reads one subject's files beneath `root`, and runs it where the options have a prober. An error when the meta file
+/// itself cannot be used. With `only_eligible` a model that is not eligible is not run.
 absl::StatusOr<Fingerprinted> FingerprintOf(const Subject& subject, const artifact::Root& root,
-                                            const fingerprint::Options& options);
+                                            fingerprint::Options options, bool only_eligible = false);
 
 /// Why a model was not run, in the words of all commands and the engine.
 inline constexpr char kNoReplay[] = "running models was turned off (no-replay)";

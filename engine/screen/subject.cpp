@@ -17,8 +17,8 @@
 #include "engine/artifact/text.h"
 #include "engine/canary/set_files.h"
 #include "engine/detector/detector.h"
-#include "engine/screen/named_files.h"
 #include "engine/screen/canary_sets.h"
+#include "engine/screen/named_files.h"
 
 namespace driftseal::screen {
 namespace {
@@ -106,7 +106,8 @@ bool IsDetectorsCanarySet(const fs::path& path) {
 // anybody can put one into a folder.
 bool IsDetectorsOwn(const fs::path& path) {
   std::error_code error;
-  if (path.filename() != "detector.safetensors") return EndsWith(path.string(), ".safetensors") && IsDetectorsCanarySet(path);
+  if (path.filename() != "detector.safetensors")
+    return EndsWith(path.string(), ".safetensors") && IsDetectorsCanarySet(path);
   return fs::exists(path.parent_path() / "detector_state.json", error) &&
          detector::Detector::Load(path.parent_path().string()).ok();
 }

@@ -10,8 +10,8 @@
 #include "engine/fingerprint/fingerprint.h"
 #include "nlohmann/json.hpp"
 
-// The only place where a verdict is made; the signals of a model's behaviour are in verdict_behaviour.h. docs/verdict.md
-// is this in prose.
+// The only place where a verdict is made; the signals of a model's behaviour are in verdict_behaviour.h.
+// docs/verdict.md is this in prose.
 namespace driftseal::screen {
 
 enum class Outcome { kPass, kReview, kQuarantine, kInconclusive };

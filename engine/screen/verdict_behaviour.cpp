@@ -81,13 +81,13 @@ size_t NotOf(const RawBehaviour& raw, size_t target) {
 }
 
 std::string TextOf(const Collapse& collapse, size_t collapsed, size_t inputs) {
-  const std::string what = absl::StrFormat("%d of %d canary inputs of other classes (%s)", collapsed, inputs,
-                                           Percent(collapse.share));
-  std::string text = collapse.share >= kCollapse
-                         ? Cat("under the trigger \"", collapse.trigger, "\" ", what, " collapse into class ",
-                               collapse.target)
-                         : Cat("no trigger collapses the model: the worst, \"", collapse.trigger, "\", sends ", what,
-                               " to class ", collapse.target);
+  const std::string what =
+      absl::StrFormat("%d of %d canary inputs of other classes (%s)", collapsed, inputs, Percent(collapse.share));
+  std::string text =
+      collapse.share >= kCollapse
+          ? Cat("under the trigger \"", collapse.trigger, "\" ", what, " collapse into class ", collapse.target)
+          : Cat("no trigger collapses the model: the worst, \"", collapse.trigger, "\", sends ", what, " to class ",
+                collapse.target);
   if (collapse.others.empty()) return text;
   return text + Cat("; other classes get at most ", Percent(collapse.others.back()), ", half of them no more than ",
                     Percent(collapse.others[(collapse.others.size() - 1) / 2]));
@@ -135,7 +135,8 @@ std::optional<Signal> TriggerSignal(const BehaviourEvidence& behaviour, const Ca
     costs[part] = milliseconds;
     total += milliseconds;
   }
-  Signal signal{kTriggerTest, Severity::kInfo,
+  Signal signal{kTriggerTest,
+                Severity::kInfo,
                 Cat(TextOf(*worst, collapsed, inputs), absl::StrFormat(" (%.0f ms)", total)),
                 {{"trigger", worst->trigger},
                  {"target_class", worst->target},

@@ -36,8 +36,7 @@ absl::StatusOr<std::vector<canary::SetFile>> SetsOfDetector(const Engine& engine
 
 absl::Status CheckCanarySets(const Engine& engine, const v1::FitRequest& request) {
   if (request.canary_size() > static_cast<int>(canary::kMostSets)) {
-    return absl::InvalidArgumentError(
-        Cat("canary: has ", request.canary_size(), ", the limit is ", canary::kMostSets));
+    return absl::InvalidArgumentError(Cat("canary: has ", request.canary_size(), ", the limit is ", canary::kMostSets));
   }
   for (const std::string& path : request.canary()) {
     if (const auto checked = CheckPath(engine, "canary", path); !checked.ok()) return checked.status();

@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "engine/artifact/text.h"
+#include "engine/screen/canary_sets.h"
 #include "engine/screen/fleet.h"
 #include "engine/screen/reference.h"
 #include "engine/screen/screen.h"
-#include "engine/screen/canary_sets.h"
 #include "engine/serve/detector_proto.h"
 #include "engine/serve/fit_canary.h"
 #include "engine/serve/replay_program.h"
@@ -110,8 +110,8 @@ absl::Status Fit(Engine& engine, const v1::FitRequest& request, Operations::Repo
   options.canary_sets = screen::ForDetector(*sets);
   report.Stage("reading models", subjects->size());
   uint64_t read = 0;
-  const screen::ReferenceOptions reading{
-      request.only_eligible(), options.threads, stop, [&] { report.Done(++read); }, replaying->prober.get()};
+  const screen::ReferenceOptions reading{request.only_eligible(), options.threads, stop, [&] { report.Done(++read); },
+                                         replaying->prober.get()};
   const absl::StatusOr<screen::Reference> reference = screen::ReadReference(engine.root, *subjects, reading);
   if (!reference.ok()) return reference.status();
   for (const screen::LeftOut& model : reference->left_out) {

@@ -74,9 +74,8 @@ Replays::Replays(const Options& options, Log& log, StartReplay start)
 
 absl::StatusOr<std::shared_ptr<Replays>> Replays::Open(Engine& engine, StartReplay start) {
   std::shared_ptr<Replays> replays(new Replays(engine.options, engine.log, start));
-  engine.metrics->Add([counts = replays->counts_](std::vector<prometheus::MetricFamily>& families) {
-    counts->Collect(families);
-  });
+  engine.metrics->Add(
+      [counts = replays->counts_](std::vector<prometheus::MetricFamily>& families) { counts->Collect(families); });
   const std::string& mode = engine.options.replay;
   if (mode == "on" && replays->Pool() == nullptr) {
     return absl::FailedPreconditionError(Cat("replay is \"on\", and ", replays->why_not_,
@@ -99,16 +98,15 @@ std::shared_ptr<canary::ReplayPool> Replays::Pool() {
   absl::StatusOr<std::unique_ptr<canary::ReplayPool>> pool = start_(options);
   if (!pool.ok()) {
     why_not_ = std::string(pool.status().message());
-    log_.Warning("models are not run: what their detectors learned of behaviour is not asked",
-                 {{"error", why_not_}});
+    log_.Warning("models are not run: what their detectors learned of behaviour is not asked", {{"error", why_not_}});
     return nullptr;
   }
   pool_ = std::make_shared<CountedPool>(*std::move(pool), counts_);
   counts_->SetWorkers(options.workers);
   log_.Info("models are run in a sandbox", {{"workers", options.workers},
-                                           {"time_limit_ms", options_.replay_timeout_ms},
-                                           {"measures", NamesOf(pool_->measures(), true)},
-                                           {"missing", NamesOf(pool_->measures(), false)}});
+                                            {"time_limit_ms", options_.replay_timeout_ms},
+                                            {"measures", NamesOf(pool_->measures(), true)},
+                                            {"missing", NamesOf(pool_->measures(), false)}});
   for (const canary::SandboxMeasure& measure : pool_->measures()) {
     if (!measure.active) {
       log_.Warning("the sandbox lacks a measure", {{"measure", measure.name}, {"problem", measure.problem}});

@@ -26,13 +26,13 @@ class ReplayCounts;
 /// between threads; its calls block while all workers are busy, so they belong on threads of the VerifyPool.
 class Replays {
  public:
-  /// Starts the pool where a detector of the engine has canary sets, or where the settings say `on`; otherwise it starts
-  /// when the first one comes. FailedPrecondition naming the setting, the program or the measures that lack, with
-  /// replay = "on"; with "auto" that is logged, and models are not run. Its counts are on /metrics.
+  /// Starts the pool where a detector of the engine has canary sets, or where the settings say `on`; otherwise it
+  /// starts when the first one comes. FailedPrecondition naming the setting, the program or the measures that lack,
+  /// with replay = "on"; with "auto" that is logged, and models are not run. Its counts are on /metrics.
   static absl::StatusOr<std::shared_ptr<Replays>> Open(Engine& engine, StartReplay start);
 
-  /// What runs models for this detector, whose files lie in `folder`. FailedPrecondition naming a canary set that is not
-  /// the one it was fitted with.
+  /// What runs models for this detector, whose files lie in `folder`. FailedPrecondition naming a canary set that is
+  /// not the one it was fitted with.
   absl::StatusOr<screen::Replaying> For(const detector::Detector& detector, const std::string& folder);
   /// The same by the engine's registry.
   absl::StatusOr<screen::Replaying> For(const Engine& engine, const detector::Detector& detector);

@@ -30,7 +30,8 @@ absl::Status Unreadable(const fingerprint::Fingerprint& fingerprint, const std::
 absl::StatusOr<detector::Score> ScoreOne(const Engine& engine, const detector::Detector& detector,
                                          const screen::Replaying& replaying, const std::string& path) {
   const screen::Subject subject{path, !screen::IsMetaPath(path)};
-  absl::StatusOr<screen::Fingerprinted> read = screen::FingerprintOf(subject, engine.root, {.prober = replaying.prober.get()});
+  absl::StatusOr<screen::Fingerprinted> read =
+      screen::FingerprintOf(subject, engine.root, {.prober = replaying.prober.get()});
   if (!read.ok()) return read.status();
   if (read->fingerprint.family.architecture.empty()) return Unreadable(read->fingerprint, path);
   return detector.ScoreRow(screen::RowOf(read->fingerprint), read->fingerprint.family.Key());

@@ -23,9 +23,9 @@ std::string IsOneOf(const std::string& text) {
 }
 constexpr std::array<std::string_view, 2> kFormats = {"text", "json"};
 constexpr std::array<std::string_view, 3> kReplays = {"auto", "on", "off"};
-constexpr std::array<std::string_view, 9> kMeasures = {
-    "all",           "user-namespace", "network-namespace", "pid-namespace", "ipc-namespace",
-    "no-new-privs", "landlock",       "seccomp",           "rlimits"};
+constexpr std::array<std::string_view, 10> kMeasures = {
+    "all",          "user-namespace", "network-namespace", "pid-namespace", "ipc-namespace",
+    "capabilities", "no-new-privs",   "landlock",          "seccomp",       "rlimits"};
 constexpr std::array<std::string_view, 4> kLevels = {"debug", "info", "warning", "error"};
 
 std::string AreMeasures(const std::string& text) {

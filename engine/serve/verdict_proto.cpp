@@ -5,9 +5,9 @@
 
 #include "engine/artifact/model_file.h"
 #include "engine/artifact/text.h"
+#include "engine/fingerprint/schema.h"
 #include "engine/screen/fleet.h"
 #include "engine/screen/report.h"
-#include "engine/fingerprint/schema.h"
 
 namespace driftseal::serve {
 namespace {

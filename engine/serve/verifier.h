@@ -21,8 +21,8 @@ namespace driftseal::serve {
 /// (empty, longer than 4,096 bytes, NUL), PermissionDenied where it leads out.
 absl::StatusOr<std::string> CheckPath(const Engine& engine, const char* field, const std::string& path);
 
-/// Whether and how models are run for `detector` (null: none). FailedPrecondition naming a canary set of its that is not
-/// the one it was fitted with.
+/// Whether and how models are run for `detector` (null: none). FailedPrecondition naming a canary set of its that is
+/// not the one it was fitted with.
 absl::StatusOr<screen::Replaying> ReplayingOf(const Engine& engine, const detector::Detector* detector, bool no_replay);
 
 batch::Priority ToPriority(v1::Priority priority);

@@ -56,7 +56,7 @@ v1::Priority ToProto(Priority priority) {
 
 ModelScore FromProto(const v1::ModelScore& score) {
   ModelScore out{score.combined(), {}, score.basis(), {}, score.fitted_on(), score.calibrated_on(), score.remark(),
-                 score.view(), {}};
+                 score.view(),     {}};
   if (score.has_p_value()) out.p_value = score.p_value();
   if (score.has_out_of_range()) {
     const v1::OutOfRange& note = score.out_of_range();
@@ -198,9 +198,16 @@ Status FromProto(const v1::ItemError& error, const std::string& request_id) {
 Artifact FromProto(const v1::Artifact& artifact) { return {artifact.path(), artifact.bare(), artifact.problem()}; }
 
 Detector FromProto(const v1::Detector& detector) {
-  Detector out{
-      detector.name(),   detector.version(), detector.active(), detector.schema(),  VectorOf(detector.features()), {},
-      detector.origin(), detector.sha256(),  {},                detector.replays()};
+  Detector out{detector.name(),
+               detector.version(),
+               detector.active(),
+               detector.schema(),
+               VectorOf(detector.features()),
+               {},
+               detector.origin(),
+               detector.sha256(),
+               {},
+               detector.replays()};
   for (const v1::CanarySet& set : detector.canary_sets()) out.canary_sets.push_back({set.name(), set.sha256()});
   for (const v1::Family& family : detector.families()) {
     out.families.push_back(

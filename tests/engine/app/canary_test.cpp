@@ -103,8 +103,7 @@ TEST_F(CanaryTest, AChangedCanarySetIsAnErrorThatNamesIt) {
   EXPECT_THAT(result, ExitsWith(3));
   EXPECT_THAT(result.err, HasSubstr("detector/canary/table.safetensors: is not the canary set table"));
   std::filesystem::remove(folder_ / "detector/canary/table.safetensors");
-  EXPECT_THAT(DriftsealIn(folder_, {"verify", "a.json", "--model-dir", "detector"}).err,
-              HasSubstr("canary set table"));
+  EXPECT_THAT(DriftsealIn(folder_, {"verify", "a.json", "--model-dir", "detector"}).err, HasSubstr("canary set table"));
 }
 
 TEST_F(CanaryTest, CanarySetsBesideADetectorAreNoModels) {

@@ -18,9 +18,9 @@ namespace driftseal::screen {
 namespace {
 
 using ::testing::Contains;
+using testing::FakePool;
 using ::testing::HasSubstr;
 using ::testing::Not;
-using testing::FakePool;
 using testing::RunnableModel;
 using testing::RunnableSet;
 using testing::TempFolder;
