@@ -148,7 +148,19 @@ class Reading {
   const artifact::Source& source_;
 };
 
+bool HasItsTensors(const replay::TensorReader& reader) {
+  return reader.size() == 4 && reader.Has("inputs") && reader.Has("labels") && reader.Has("outputs") &&
+         reader.Has("kind");
+}
+
 }  // namespace
+
+bool IsCanaryFile(const artifact::Source& source) {
+  const absl::StatusOr<replay::TensorReader> reader = replay::TensorReader::Open(source);
+  if (!reader.ok() || !HasItsTensors(*reader)) return false;
+  const auto format = reader->metadata().find("format");
+  return format != reader->metadata().end() && format->second == kFormat;
+}
 
 absl::StatusOr<std::string> EncodeCanaryFile(const CanaryFile& file) {
   const CanarySet& set = file.set;

@@ -34,6 +34,8 @@ struct CanaryFile {
 
 inline constexpr uint64_t kMostCanaryFileBytes = uint64_t{320} << 20;
 
+/// Whether the file's head says so and its tensors are those of such a file and no others: it is no model.
+bool IsCanaryFile(const artifact::Source& source);
 absl::StatusOr<std::string> EncodeCanaryFile(const CanaryFile& file);
 /// InvalidArgument naming the file and what does not fit: tensors, shapes, values that are not finite, a behaviour hash
 /// that is not the outputs'. ResourceExhausted above kMostCanaryFileBytes.

@@ -14,7 +14,7 @@
 
 namespace driftseal::canary {
 
-/// What opens model files of a format. Unimplemented: weights alone cannot be run.
+/// What runs models of a format. Unimplemented: weights alone cannot be run (safetensors).
 absl::StatusOr<replay::ModelRuntime> RuntimeOf(artifact::Format format);
 
 /// Measures the behaviour of model files on the canary set that fits them. Immutable, safe to share between threads.
