@@ -13,6 +13,7 @@
 #include "tests/engine/app/cli.h"
 #include "tests/engine/app/fleet.h"
 #include "tests/support/fake_pool.h"
+#include "tests/support/json_schema.h"
 #include "tests/support/temp_folder.h"
 
 // Models that are really run, from the command line: boosters, since they need no training here.
@@ -38,7 +39,7 @@ class RunnableFleet {
     for (uint64_t i = 0; i < 220; ++i) folder_.Write(absl::StrCat("models/m", i, ".json"), RunnableModel(i));
     folder_.Write("sets/table.safetensors", *replay::EncodeCanarySet(RunnableSet()));
     fit_ = Driftseal({"fit", (folder_ / "models").string(), "--model-dir", detector(), "--canary",
-                      (folder_ / "sets").string(), "--format", "json"});
+                      (folder_ / "sets").string(), "--format", "json", "--allow-missing-sandbox", "all"});
   }
   TempFolder folder_;
   ProcessResult fit_;
@@ -49,7 +50,9 @@ class CanaryTest : public ::testing::Test {
   void SetUp() override { ASSERT_THAT(fleet().fit(), ExitsWith(0)); }
   static const RunnableFleet& fleet() { return RunnableFleet::Get(); }
   ProcessResult Run(const std::string& command, const std::string& path, std::vector<std::string> more = {}) const {
-    std::vector<std::string> arguments = {command, path, "--model-dir", fleet().detector()};
+    // What a container may lack of the sandbox is not what is tried here.
+    std::vector<std::string> arguments = {command, path, "--model-dir", fleet().detector(),
+                                          "--allow-missing-sandbox", "all"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return DriftsealIn(folder_, arguments);
   }
@@ -81,9 +84,12 @@ TEST_F(CanaryTest, ABackdooredModelIsQuarantinedAndTheTriggerIsShown) {
 }
 
 TEST_F(CanaryTest, CleanModelsPassAsOftenAsIsPromised) {
-  size_t passed = 0;
-  for (uint64_t seed = 1000; seed < 1012; ++seed) passed += Verify(RunnableModel(seed))["verdict"] == "pass";
-  EXPECT_GE(passed, 8u);  // alpha = 5 %
+  for (uint64_t i = 0; i < 40; ++i) folder_.Write(absl::StrCat("new/m", i, ".json"), RunnableModel(1000 + i));
+  Run("verify_all", "new", {"--output-path", "r.json"});
+  const auto report = nlohmann::ordered_json::parse(folder_.Read("r.json"));
+  EXPECT_THAT(PublishedSchemaErrors("report.schema.json", nlohmann::json(report)), ::testing::IsEmpty());
+  // alpha = 5 %: of 40 clean models 2 are flagged on average, more than 8 with probability < 0.001.
+  EXPECT_GE(report["summary"]["pass"], 32);
 }
 
 TEST_F(CanaryTest, NoReplayReadsFilesAloneAndPassesNothing) {
@@ -115,6 +121,22 @@ TEST_F(CanaryTest, CanarySetsBesideADetectorAreNoModels) {
   EXPECT_EQ(json["replay"]["canary_sets"][0]["name"], "table");
 }
 
+TEST_F(CanaryTest, WithoutAReplayProgramTheErrorNamesBothWaysOut) {
+  // The same program with nothing beside it.
+  std::error_code error;
+  std::filesystem::create_hard_link(Command({}).front(), folder_ / "driftseal", error);
+  if (error) std::filesystem::copy_file(Command({}).front(), folder_ / "driftseal");
+  folder_.Write("a.json", RunnableModel(903));
+  ProcessOptions options;
+  options.folder = folder_.string();
+  const ProcessResult result =
+      testing::Run({(folder_ / "driftseal").string(), "verify", "a.json", "--model-dir", fleet().detector()}, options);
+  EXPECT_THAT(result, ExitsWith(3));
+  EXPECT_THAT(result.err, HasSubstr("driftseal-replay"));
+  EXPECT_THAT(result.err, HasSubstr("--no-replay"));
+  EXPECT_THAT(result.err, HasSubstr("--allow-missing-sandbox"));
+}
+
 // Descendants of a process, by /proc.
 std::vector<pid_t> ChildrenOf(pid_t parent) {
   std::vector<pid_t> found;
@@ -141,7 +163,9 @@ TEST_F(CanaryTest, ReplayProcessesThatAreKilledCostNoMoreThanTheirModels) {
   for (uint64_t i = 0; i < 60; ++i) folder_.Write(absl::StrCat("new/m", i, ".json"), RunnableModel(2000 + i));
   ProcessOptions options;
   options.folder = folder_.string();
-  Process run(Command({"verify_all", "new", "--model-dir", fleet().detector(), "--output-path", "r.json"}), options);
+  Process run(Command({"verify_all", "new", "--model-dir", fleet().detector(), "--output-path", "r.json",
+                       "--allow-missing-sandbox", "all"}),
+              options);
   int killed = 0;
   const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while (run.Running() && std::chrono::steady_clock::now() < until) {
