@@ -97,7 +97,9 @@ TEST_F(BehaviourTest, CleanModelsPassAndTheScoreSaysWhatItRestsOn) {
     ASSERT_TRUE(result.score) << result.error;
     EXPECT_EQ(result.score->view, detector::View::kBehaviour);
     const Signal* score = Find(result.verdict, "score");
-    if (score != nullptr) EXPECT_THAT(score->text, HasSubstr("by its behaviour on 30 canary inputs"));
+    if (score != nullptr) {
+      EXPECT_THAT(score->text, HasSubstr("by its behaviour on 30 canary inputs"));
+    }
     flagged += result.verdict.outcome != Outcome::kPass;
     const Signal* test = Find(result.verdict, "trigger-test");
     ASSERT_NE(test, nullptr);
