@@ -112,7 +112,7 @@ const std::vector<Setting>& Table() {
              "Sandboxed processes that run models at once; 0: one a core."),
       Number("Replay", "replay_timeout_ms", "ms", &O::replay_timeout_ms, 100, 86400000,
              "Wall clock of one model; one that takes longer is ended."),
-      Number("Replay", "replay_memory_bytes", "bytes", &O::replay_memory_bytes, 64 << 20, 1ull << 46,
+      Number("Replay", "replay_memory_bytes", "bytes", &O::replay_memory_bytes, 64 << 20, 1ull << 38,
              "Address space that one model may add to its process."),
       Flag("Replay", "replay_isolate", &O::replay_isolate,
            "Each model runs in a process of its own; `false` is faster, for models that are trusted: one can then "
