@@ -143,7 +143,7 @@ void CheckKernel(const fs::path& root, const std::string& name, std::vector<Brea
 
 // Every parser of hostile bytes has a fuzz target with a corpus to start from.
 void CheckFuzz(const fs::path& root, std::vector<Breach>& out) {
-  for (const std::string name : {"safetensors", "torch_zip", "xgboost", "meta", "csv"}) {
+  for (const std::string name : {"safetensors", "torch_zip", "xgboost", "meta", "csv", "idx"}) {
     if (!fs::exists(root / "tests/fuzz" / (name + ".cpp"))) out.push_back({"tests/fuzz", name + ".cpp is missing"});
     std::error_code error;
     const fs::path corpus = root / "tests/fuzz/corpus" / name;
