@@ -42,7 +42,9 @@ TEST(Materialize, HasAllKindsAndTheModelsAnswers) {
       const auto input = std::span(file.set.inputs).subspan(i * file.set.elements(), file.set.elements());
       const std::vector<float> row = Linear(input);
       EXPECT_EQ(std::vector<float>(file.outputs.begin() + i * 3, file.outputs.begin() + i * 3 + 3), row);
-      if (file.kinds[i] == InputKind::kBoundary) EXPECT_LT(TopOf(row).margin, 0.1f) << i;
+      if (file.kinds[i] == InputKind::kBoundary) {
+        EXPECT_LT(TopOf(row).margin, 0.1f) << i;
+      }
       EXPECT_EQ(file.set.labels[i], file.kinds[i] == InputKind::kReference ? static_cast<int32_t>(i % 3) : -1);
     }
   }

@@ -51,7 +51,7 @@ LabelledData SomeData(size_t count) {
   LabelledData data;
   data.shape = {2, 3};
   for (size_t i = 0; i < count; ++i) {
-    for (size_t e = 0; e < 6; ++e) data.bytes.push_back(static_cast<uint8_t>((i * 31 + e * 7 + i / 256) % 256));
+    for (size_t e = 0; e < 6; ++e) data.bytes.push_back(static_cast<uint8_t>(e == 0 ? i / 256 : i * 31 + e * 7));
     data.labels.push_back(i % 10 == 0 ? 1 : 0);
   }
   return data;
