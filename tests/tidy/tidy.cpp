@@ -28,6 +28,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     // The protocol of the replay process, which both sides speak; the target that has LibTorch cannot be linked.
     {"engine/detector", {"engine/artifact", "engine/replay", "kernels"}},
     {"engine/replay", {"engine/artifact", "kernels"}},
+    {"engine/canary", {"engine/artifact", "engine/replay"}},
     {"engine/screen", {"engine/artifact", "engine/detector", "engine/fingerprint", "engine/store"}},
     {"engine/batch", {"engine/artifact", "engine/detector", "kernels"}},
     {"engine/serve",
@@ -39,6 +40,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"client", {}},
     {"bench/probe", {"engine/artifact", "engine/replay"}},
     {"bench/serve", {"client", "engine/artifact", "engine/batch", "engine/detector", "kernels"}},
+    {"bench/replay", {"engine/artifact", "engine/canary", "engine/replay"}},
     {"bench", {"engine/artifact", "engine/detector", "engine/fingerprint", "kernels"}},
 };
 
@@ -141,7 +143,8 @@ void CheckKernel(const fs::path& root, const std::string& name, std::vector<Brea
 
 // Every parser of hostile bytes has a fuzz target with a corpus to start from.
 void CheckFuzz(const fs::path& root, std::vector<Breach>& out) {
-  for (const std::string name : {"safetensors", "torch_zip", "xgboost", "meta", "csv"}) {
+  for (const std::string name :
+       {"safetensors", "torch_zip", "xgboost", "meta", "csv", "replay_engine", "replay_worker"}) {
     if (!fs::exists(root / "tests/fuzz" / (name + ".cpp"))) out.push_back({"tests/fuzz", name + ".cpp is missing"});
     std::error_code error;
     const fs::path corpus = root / "tests/fuzz/corpus" / name;
