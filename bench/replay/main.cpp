@@ -69,8 +69,8 @@ absl::Status Measure(const Options& options, bool isolate, const replay::CanaryS
   }
   const double first = times.front();
   std::sort(times.begin(), times.end());
-  std::printf(", first model %.1f ms, median %.2f ms, 90 %% %.2f ms\n", first, times[times.size() / 2],
-              times[times.size() * 9 / 10]);
+  std::printf(", first model %.1f ms, then least %.2f ms, median %.2f ms, 90 %% %.2f ms\n", first, times.front(),
+              times[times.size() / 2], times[times.size() * 9 / 10]);
   return absl::OkStatus();
 }
 
