@@ -2,15 +2,16 @@
 // it also writes what was measured, for those who look for features in it.
 //
 //   driftseal-probe-bench --canary SET.safetensors [--dump OUT_DIR] [--threads N] MODEL...
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <atomic>
 #include <cstdio>
+#include <ctime>
 #include <filesystem>
 #include <map>
-#include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -80,33 +81,55 @@ absl::Status Dump(const std::string& path, const RawBehaviour& behaviour, const 
 /// Milliseconds of every model, by part.
 class Costs {
  public:
-  void Add(const RawBehaviour& behaviour) {
-    const std::lock_guard lock(mutex_);
-    float sum = 0;
-    for (const auto& [part, milliseconds] : behaviour.cost_ms) {
-      if (!of_part_.contains(part)) parts_.push_back(part);
-      of_part_[part].push_back(milliseconds);
-      sum += milliseconds;
-    }
-    all_.push_back(sum);
+  void Add(const std::string& part, double milliseconds) {
+    if (!of_part_.contains(part)) parts_.push_back(part);
+    of_part_[part].push_back(milliseconds);
   }
   void Print() {
     for (const std::string& part : parts_) std::printf("%-14s %8.1f ms\n", part.c_str(), Median(of_part_[part]));
-    std::printf("%-14s %8.1f ms (median of %zu models)\n", "all", Median(all_), all_.size());
+    std::printf("(medians of %zu models)\n", of_part_["all"].size());
   }
 
  private:
-  static float Median(std::vector<float>& values) {
-    if (values.empty()) return 0;
+  static double Median(std::vector<double>& values) {
     std::sort(values.begin(), values.end());
     return values[values.size() / 2];
   }
-  std::mutex mutex_;
   std::vector<std::string> parts_;
-  std::map<std::string, std::vector<float>> of_part_;
-  std::vector<float> all_;
+  std::map<std::string, std::vector<double>> of_part_;
 };
 
+double ProcessorMilliseconds() {
+  timespec time{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_nsec) * 1e-6;
+}
+
+/// Every `threads`-th model from `first`; what each part of each cost goes to `out`. The number of models that failed.
+int Work(const Options& options, const CanarySet& set, size_t first, std::FILE* out) {
+  int failed = 0;
+  for (size_t m = first; m < options.models.size(); m += options.threads) {
+    const double before = ProcessorMilliseconds();
+    const auto behaviour = ProbeFile(options.models[m], set, options);
+    absl::Status status = behaviour.status();
+    if (status.ok()) {
+      double all = 0;
+      for (const auto& [part, milliseconds] : behaviour->cost_ms) {
+        std::fprintf(out, "%s %g\n", part.c_str(), milliseconds);
+        all += milliseconds;
+      }
+      std::fprintf(out, "all %g\nprocessor %g\n", all, ProcessorMilliseconds() - before);
+      if (!options.dump.empty()) status = Dump(options.models[m], *behaviour, set, options.dump);
+    }
+    if (status.ok()) continue;
+    ++failed;
+    std::fprintf(stderr, "%s: %s\n", options.models[m].c_str(), status.ToString().c_str());
+  }
+  std::fflush(out);
+  return failed;
+}
+
+/// Processes rather than threads: a probe sets LibTorch up for itself, and LibTorch's settings are the process's.
 int Run(const Options& options) {
   const auto file = ReadFile(options.canary);
   const auto set = file.ok()
@@ -117,27 +140,28 @@ int Run(const Options& options) {
     return 3;
   }
   if (!options.dump.empty()) std::filesystem::create_directories(options.dump);
+  std::vector<std::FILE*> outs(options.threads);
+  std::vector<pid_t> children(options.threads);
+  for (size_t t = 0; t < options.threads; ++t) {
+    outs[t] = std::tmpfile();
+    children[t] = outs[t] == nullptr ? -1 : fork();
+    if (children[t] == 0) _exit(Work(options, *set, t, outs[t]) == 0 ? 0 : 1);
+    if (children[t] < 0) return std::perror("driftseal-probe-bench: fork"), 3;
+  }
+  bool failed = false;
   Costs costs;
-  std::atomic<size_t> next{0}, failed{0};
-  const auto work = [&] {
-    for (size_t m = next++; m < options.models.size(); m = next++) {
-      const auto behaviour = ProbeFile(options.models[m], *set, options);
-      absl::Status status = behaviour.status();
-      if (status.ok()) {
-        costs.Add(*behaviour);
-        if (!options.dump.empty()) status = Dump(options.models[m], *behaviour, *set, options.dump);
-      }
-      if (status.ok()) continue;
-      ++failed;
-      std::fprintf(stderr, "%s: %s\n", options.models[m].c_str(), status.ToString().c_str());
-    }
-  };
-  std::vector<std::thread> others;
-  for (unsigned t = 1; t < options.threads; ++t) others.emplace_back(work);
-  work();
-  for (std::thread& other : others) other.join();
+  for (size_t t = 0; t < options.threads; ++t) {
+    int status = 0;
+    waitpid(children[t], &status, 0);
+    failed = failed || status != 0;
+    std::rewind(outs[t]);
+    char part[64];
+    double milliseconds = 0;
+    while (std::fscanf(outs[t], "%63s %lg", part, &milliseconds) == 2) costs.Add(part, milliseconds);
+    std::fclose(outs[t]);
+  }
   costs.Print();
-  return failed == 0 ? 0 : 1;
+  return failed ? 1 : 0;
 }
 
 }  // namespace

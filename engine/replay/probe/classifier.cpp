@@ -10,9 +10,9 @@
 namespace driftseal::replay {
 namespace {
 
-// Elements of a batch: 128 inputs of 28 × 28. More do not make a small network faster, and its activations leave the
+// Elements of a batch: 256 inputs of 28 × 28. More do not make a small network faster, and its activations leave the
 // second-level cache.
-constexpr size_t kBatchElements = 128 * 784, kLeastBatch = 8, kMostBatch = 1024;
+constexpr size_t kBatchElements = 256 * 784, kLeastBatch = 8, kMostBatch = 1024;
 constexpr float kLeastProbability = 1e-12f;
 
 bool AreProbabilities(std::span<const float> outputs, size_t width) {

@@ -1,6 +1,7 @@
 // TorchScript archives through LibTorch.
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <malloc.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/jit/runtime/jit_exception.h>
 #include <torch/cuda.h>
@@ -51,6 +52,33 @@ void SetUp() {
   at::globalContext().setFlushDenormal(true);   // They cost a hundred times as much and change nothing here.
   torch::jit::setGraphExecutorOptimize(false);  // The interpreter alone: no code is specialised after a few runs.
   at::manual_seed(1);                           // For models that draw random numbers.
+  // Activations of a batch are asked for and given back all the time: not from and to the kernel, page by page.
+  mallopt(M_MMAP_THRESHOLD, 1 << 26);
+  mallopt(M_TRIM_THRESHOLD, 1 << 28);
+}
+
+/// oneDNN's gradients of convolutions are made for many channels. With few, or a stride, LibTorch's own are up to twice
+/// as fast (README.md); only backward passes run under this.
+class NativeConvolutions {
+ public:
+  explicit NativeConvolutions(bool wanted) : before_(at::globalContext().userEnabledMkldnn()) {
+    if (wanted) at::globalContext().setUserEnabledMkldnn(false);
+  }
+  ~NativeConvolutions() { at::globalContext().setUserEnabledMkldnn(before_); }
+  NativeConvolutions(const NativeConvolutions&) = delete;
+  NativeConvolutions& operator=(const NativeConvolutions&) = delete;
+
+ private:
+  const bool before_;
+};
+constexpr int64_t kManyChannels = 25;
+
+bool HasFewChannels(const torch::jit::Module& module) {
+  int64_t most = 0;
+  for (const at::Tensor& parameter : module.parameters()) {
+    if (parameter.dim() == 4) most = std::max(most, parameter.size(0));
+  }
+  return most > 0 && most < kManyChannels;
 }
 
 std::string ShapeText(at::IntArrayRef shape) {
@@ -62,6 +90,7 @@ std::string ShapeText(at::IntArrayRef shape) {
 class TorchRuntime : public Runtime {
  public:
   TorchRuntime(torch::jit::Module module, const CanarySet& set) : module_(std::move(module)) {
+    few_channels_ = HasFewChannels(module_);
     shape_.push_back(0);
     for (const uint32_t size : set.shape) shape_.push_back(size);
   }
@@ -87,6 +116,7 @@ class TorchRuntime : public Runtime {
       at::Tensor pulled = torch::zeros_like(values);
       const auto size = static_cast<size_t>(values.numel());
       pull({values.data_ptr<float>(), size}, {pulled.data_ptr<float>(), size});
+      const NativeConvolutions native(few_channels_);
       const at::Tensor found =
           torch::autograd::grad({*output}, {x}, {pulled}, /*retain_graph=*/false, /*create_graph=*/false,
                                 /*allow_unused=*/true)[0];
@@ -170,7 +200,7 @@ class TorchRuntime : public Runtime {
 
   torch::jit::Module module_;
   std::vector<int64_t> shape_;
-  bool worked_ = false;
+  bool worked_ = false, few_channels_ = false;
 };
 
 }  // namespace
