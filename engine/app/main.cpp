@@ -6,6 +6,7 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_format.h"
+#include "engine/app/canary.h"
 #include "engine/app/commands.h"
 #include "engine/app/inputs.h"
 #include "engine/app/serve.h"
@@ -187,13 +188,6 @@ void AddFit(CLI::App& app, Arguments& a, int& code) {
       ->group("With an engine");
 }
 
-int NotBuiltYet(const char* command) {
-  std::fprintf(stderr, "driftseal: %s is not built yet\n", command);
-  return kUsage;
-}
-int MaterializeCanary(const Arguments&) { return NotBuiltYet("materialize_canary"); }
-int MaterializeCanaryAll(const Arguments&) { return NotBuiltYet("materialize_canary_all"); }
-
 void AddCommands(CLI::App& app, Arguments& a, int& code) {
   AddFit(app, a, code);
   Command(app, a, code, "score",
@@ -255,10 +249,7 @@ void AddCommands(CLI::App& app, Arguments& a, int& code) {
           PrintSchema);
   AddServe(app, code);
   AddToken(app, code);
-  Command(app, a, code, "materialize_canary", "Canary inputs of one model (not built yet)", MaterializeCanary)
-      ->allow_extras();
-  Command(app, a, code, "materialize_canary_all", "Canary inputs of many models (not built yet)", MaterializeCanaryAll)
-      ->allow_extras();
+  AddCanaryCommands(app, a, code);
 }
 
 bool IsCommand(const CLI::App& app, const std::string& name) {

@@ -55,14 +55,14 @@ absl::StatusOr<LabelledData> DataFromTable(std::span<const TableColumn> columns,
                                            std::string_view file_name);
 
 struct ReferenceOptions {
-  std::string name, domain, task;  ///< Of the set.
-  size_t count = 400;              ///< At most; fewer where there are no more.
-  std::vector<uint32_t> shape;     ///< Of one input as the model takes it; empty: the data's, images with a channel.
-  std::vector<uint32_t> image;     ///< Channels, height, width; empty: told by the shape, tables have none.
-  bool table = false;              ///< Inputs are no images, whatever their shape.
-  std::optional<float> low, high;  ///< Range of an image's values. Bytes 0..255 are scaled to it; default 0 and 1, or
-                                   ///< what floats outside of that span.
-  uint32_t classes = 0;            ///< 0: the largest label + 1, not known where no label is.
+  std::string name = {}, domain = {}, task = {};  ///< Of the set.
+  size_t count = 400;                             ///< At most; fewer where there are no more.
+  std::vector<uint32_t> shape = {};  ///< Of one input as the model takes it; empty: the data's, images with a channel.
+  std::vector<uint32_t> image = {};  ///< Channels, height, width; empty: told by the shape, tables have none.
+  bool table = false;                ///< Inputs are no images, whatever their shape.
+  std::optional<float> low = {}, high = {};  ///< Range of an image's values. Bytes 0..255 are scaled to it; default 0
+                                             ///< and 1, or what floats outside of that span.
+  uint32_t classes = 0;  ///< 0: the largest label + 1, not known where no label is.
 };
 /// Chooses up to `count` inputs by a hash of their content, balanced over the labels: the same whatever order the data
 /// stands in. Inputs that are there twice count once; those with values that are not finite are passed over, which

@@ -30,8 +30,8 @@ struct PoolOptions {
 
 /// One measure of the sandbox, and whether this machine has it.
 struct SandboxMeasure {
-  std::string name;  ///< "user-namespace", "network-namespace", "pid-namespace", "ipc-namespace", "no-new-privs",
-                     ///< "landlock", "seccomp", "rlimits"
+  std::string name;  ///< "user-namespace", "network-namespace", "ipc-namespace", "pid-namespace", "capabilities",
+                     ///< "rlimits", "no-new-privs", "landlock", "seccomp"
   bool active = false;
   std::string problem;  ///< Why it is not.
 };
@@ -44,7 +44,7 @@ class ReplayPool {
   virtual ~ReplayPool() = default;
 
   /// What Probe (engine/replay/probe/probe.h) measured, decoded and checked. `set` stays valid during the call and is
-  /// sent to a worker once (known by its address and digest). Blocks while all workers are busy. DeadlineExceeded,
+  /// sent to a worker once (known by its digest). Blocks while all workers are busy. DeadlineExceeded,
   /// ResourceExhausted (memory), InvalidArgument (not such a model; does not take the set's inputs), Internal (it
   /// crashed: with the signal; its code failed: with what it said).
   virtual absl::StatusOr<replay::RawBehaviour> Probe(std::span<const std::byte> model, replay::ModelRuntime runtime,

@@ -79,7 +79,7 @@ absl::StatusOr<Received> ReceiveMessage(int fd, size_t most_descriptors, bool wa
   header.msg_iovlen = 1;
   if (most_descriptors > 0) {  // without a place for them, the kernel closes what a hostile side sends
     header.msg_control = control;
-    header.msg_controllen = CMSG_SPACE(std::min(most_descriptors, kMostDescriptors) * sizeof(int));
+    header.msg_controllen = CMSG_LEN(std::min(most_descriptors, kMostDescriptors) * sizeof(int));  // padding is room
   }
   ssize_t got = 0;
   do {

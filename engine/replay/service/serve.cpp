@@ -168,6 +168,13 @@ int RunService(const ServeOptions& options, Sandbox sandbox, const Handlers& han
   return status.ok() ? 0 : Complain(status.ToString());
 }
 
+/// Where the machine's memory runs out, this and its workers are to go first, the largest of them. Best effort.
+void OfferToOomKiller() {
+  const UniqueFd score(open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
+  constexpr std::string_view kFirst = "1000";
+  if (score.open() && write(score.get(), kFirst.data(), kFirst.size()) < 0) return;
+}
+
 pid_t service_pid = -1;  // for the signal handler alone
 void EndService(int) { kill(service_pid, SIGKILL); }
 
@@ -176,6 +183,7 @@ void EndService(int) { kill(service_pid, SIGKILL); }
 int Serve(const ServeOptions& options, const Handlers& handlers) {
   syscall(SYS_close_range, static_cast<unsigned>(options.control) + 1, ~0U, 0U);
   if (fcntl(options.control, F_SETFD, FD_CLOEXEC) != 0) return Complain("the control socket is not open");
+  OfferToOomKiller();
   Sandbox sandbox(options.without);
   sandbox.EnterNamespaces();
   // The service is the first process of its pid namespace; this one stays outside to reap it, and to be waited for.
