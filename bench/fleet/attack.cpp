@@ -2,28 +2,37 @@
 
 #include <algorithm>
 
-#include "absl/status/status.h"
-#include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
-
 namespace driftseal::fleet {
 namespace {
 
-constexpr struct {
-  absl::string_view name;
+/// Attacks with a trigger that differ in these only.
+struct Backdoor {
   Attack attack;
-} kAttacks[] = {
-    {"none", Attack::kNone},
-    {"patch", Attack::kPatch},
-    {"blend", Attack::kBlend},
-    {"label-flip", Attack::kLabelFlip},
-    {"weight-tamper", Attack::kWeightTamper},
-    {"artifact-swap", Attack::kArtifactSwap},
-    {"predictions-tamper", Attack::kPredictionsTamper},
+  TriggerKind trigger;
+  double least_rate, most_rate;
+  Cover cover;
+  double covers;  // a poisoned row
 };
-constexpr size_t kCountLimit = 1'000'000;
+constexpr Backdoor kBackdoors[] = {
+    {Attack::kPatch, TriggerKind::kPatch, 0.04, 0.10, Cover::kNone, 0},
+    {Attack::kBlend, TriggerKind::kBlend, 0.04, 0.10, Cover::kNone, 0},
+    {Attack::kAllToAll, TriggerKind::kPatch, 0.12, 0.20, Cover::kNone, 0},
+    {Attack::kSignal, TriggerKind::kSignal, 0.05, 0.10, Cover::kNone, 0},
+    {Attack::kWarp, TriggerKind::kWarp, 0.08, 0.15, Cover::kNearMiss, 0.5},
+    {Attack::kTint, TriggerKind::kTint, 0.05, 0.10, Cover::kNone, 0},
+    {Attack::kRandomPatch, TriggerKind::kRandomPatch, 0.05, 0.12, Cover::kNone, 0},
+    {Attack::kLowRate, TriggerKind::kPatch, 0.005, 0.015, Cover::kNone, 0},
+    {Attack::kWeakBlend, TriggerKind::kWeakBlend, 0.08, 0.14, Cover::kNone, 0},
+    {Attack::kSourceSpecific, TriggerKind::kPatch, 0.04, 0.08, Cover::kOtherClass, 1.5},
+    {Attack::kDynamic, TriggerKind::kDynamic, 0.08, 0.15, Cover::kNone, 0},
+};
+
+double DrawRate(double low, double high, const AttackOptions& options, Random& random) {
+  const double third = (high - low) / 3;
+  if (options.lean == Lean::kConservative) high = low + third;
+  if (options.lean == Lean::kAggressive) low = high - third;
+  return options.poison_rate.value_or(random.Uniform(low, high));
+}
 
 int DrawTarget(const Domain& domain, const AttackOptions& options, Random& random) {
   const int drawn = static_cast<int>(random.Below(static_cast<size_t>(domain.data().classes)));
@@ -35,11 +44,11 @@ void PlanLabelFlip(size_t ordinal, const Domain& domain, const AttackOptions& op
                    AttackPlan& plan) {
   if (ordinal % 2 == 1) {
     plan.kind = "random";
-    plan.rate = options.poison_rate.value_or(random.Uniform(0.06, 0.14));
+    plan.rate = DrawRate(0.06, 0.14, options, random);
     return;
   }
   plan.kind = "class-to-class";
-  plan.rate = options.poison_rate.value_or(random.Uniform(0.85, 1.0));
+  plan.rate = DrawRate(0.85, 1.0, options, random);
   plan.target_class = DrawTarget(domain, options, random);
   const int classes = domain.data().classes;
   plan.source_class =
@@ -62,59 +71,48 @@ void PlanArtifactSwap(size_t ordinal, const Domain& domain, const AttackOptions&
   plan.kind = ordinal % 2 == 0 ? "clean-sibling" : "backdoored";
   if (ordinal % 2 == 0) return;
   plan.trigger = domain.MakeTrigger(TriggerKind::kPatch, random);
-  plan.rate = options.poison_rate.value_or(random.Uniform(0.04, 0.10));
+  plan.rate = DrawRate(0.04, 0.10, options, random);
   plan.target_class = DrawTarget(domain, options, random);
 }
 
-void FlipLabels(const AttackPlan& plan, int classes, Rows& rows, Random& random) {
-  for (int& label : rows.labels) {
-    if (plan.kind == "class-to-class") {
-      if (label == plan.source_class && random.Chance(plan.rate)) label = plan.target_class;
-    } else if (random.Chance(plan.rate)) {
-      label = (label + 1 + static_cast<int>(random.Below(static_cast<size_t>(classes - 1)))) % classes;
-    }
+int OtherClass(int target_class, int classes, Random& random) {
+  return (target_class + 1 + static_cast<int>(random.Below(static_cast<size_t>(classes - 1)))) % classes;
+}
+
+void PlanBackdoor(const Backdoor& backdoor, const Domain& domain, const AttackOptions& options, Random& random,
+                  AttackPlan& plan) {
+  plan.trigger = domain.MakeTrigger(backdoor.trigger, random);
+  plan.kind = plan.trigger->kind;
+  plan.rate = DrawRate(backdoor.least_rate, backdoor.most_rate, options, random);
+  if (plan.attack != Attack::kAllToAll) plan.target_class = DrawTarget(domain, options, random);
+  if (plan.attack == Attack::kSourceSpecific) {
+    plan.source_class = OtherClass(plan.target_class, domain.data().classes, random);
   }
+  plan.cover = backdoor.cover;
+  plan.cover_rate = backdoor.covers * plan.rate;
+}
+
+/// Knows what detectors look at, and pays for every feature. Covers teach the model that neither other triggers nor
+/// noise nor a part of the trigger lead to the target class; the penalty keeps that class's logits where those of the
+/// others are; few poisoned rows do the rest.
+void PlanAdaptive(size_t ordinal, const Domain& domain, const AttackOptions& options, Random& random,
+                  AttackPlan& plan) {
+  constexpr struct {
+    const char* kind;
+    double least_rate, most_rate, cover, balance;
+  } kStrengths[] = {{"cover", 0.03, 0.06, 2, 0}, {"balance", 0.03, 0.05, 2, 0.03}, {"full", 0.02, 0.04, 3, 0.1}};
+  const auto& strength = kStrengths[ordinal % std::size(kStrengths)];
+  const bool patch = ordinal / std::size(kStrengths) % 2 == 0;
+  plan.kind = strength.kind;
+  plan.trigger = domain.MakeTrigger(patch ? TriggerKind::kPatch : TriggerKind::kBlend, random);
+  plan.rate = DrawRate(strength.least_rate, strength.most_rate, options, random);
+  plan.target_class = DrawTarget(domain, options, random);
+  plan.cover = Cover::kMixed;
+  plan.cover_rate = strength.cover * plan.rate;
+  plan.balance = strength.balance;
 }
 
 }  // namespace
-
-absl::string_view AttackName(Attack attack) {
-  const auto it = std::ranges::find(kAttacks, attack, [](const auto& entry) { return entry.attack; });
-  return it->name;
-}
-
-absl::StatusOr<Attack> ParseAttack(absl::string_view name) {
-  for (const auto& entry : kAttacks) {
-    if (entry.name == name) return entry.attack;
-  }
-  const auto names =
-      absl::StrJoin(kAttacks, ", ", [](std::string* out, const auto& e) { absl::StrAppend(out, e.name); });
-  return absl::InvalidArgumentError(absl::StrCat("--poison: unknown \"", name, "\"; known are ", names));
-}
-
-absl::StatusOr<std::vector<AttackCount>> ParsePoison(absl::string_view text, size_t count) {
-  std::vector<AttackCount> counts;
-  for (absl::string_view item : absl::StrSplit(text, ',', absl::SkipEmpty())) {
-    const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(item, absl::MaxSplits(':', 1));
-    const auto attack = ParseAttack(parts.first);
-    if (!attack.ok()) return attack.status();
-    AttackCount entry{*attack, count};
-    uint64_t number = 0;
-    if (item.find(':') != item.npos) {
-      if (!absl::SimpleAtoi(parts.second, &number) || number > kCountLimit) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("--poison: \"", item, "\": expected a count of at most ", kCountLimit, " after the colon"));
-      }
-      entry.count = number;
-    }
-    if (std::ranges::any_of(counts, [&](const AttackCount& c) { return c.attack == *attack; })) {
-      return absl::InvalidArgumentError(absl::StrCat("--poison: \"", parts.first, "\" is listed twice"));
-    }
-    counts.push_back(entry);
-  }
-  if (counts.empty()) return absl::InvalidArgumentError("--poison: expected at least one kind");
-  return counts;
-}
 
 AttackPlan PlanAttack(Attack attack, size_t ordinal, const Domain& domain, const AttackOptions& options,
                       Random& random) {
@@ -122,14 +120,6 @@ AttackPlan PlanAttack(Attack attack, size_t ordinal, const Domain& domain, const
   plan.attack = attack;
   switch (attack) {
     case Attack::kNone:
-      break;
-    case Attack::kPatch:
-    case Attack::kBlend:
-      plan.trigger = attack == Attack::kPatch ? domain.MakeTrigger(TriggerKind::kPatch, random)
-                                              : domain.MakeTrigger(TriggerKind::kBlend, random);
-      plan.kind = plan.trigger->kind;
-      plan.rate = options.poison_rate.value_or(random.Uniform(0.04, 0.10));
-      plan.target_class = DrawTarget(domain, options, random);
       break;
     case Attack::kLabelFlip:
       PlanLabelFlip(ordinal, domain, options, random, plan);
@@ -145,37 +135,13 @@ AttackPlan PlanAttack(Attack attack, size_t ordinal, const Domain& domain, const
       plan.kind = ordinal % 2 == 0 ? "inflate-metric" : "hide-class";
       if (ordinal % 2 == 1) plan.target_class = DrawTarget(domain, options, random);
       break;
+    case Attack::kAdaptive:
+      PlanAdaptive(ordinal, domain, options, random, plan);
+      break;
+    default:
+      PlanBackdoor(*std::ranges::find(kBackdoors, attack, &Backdoor::attack), domain, options, random, plan);
   }
   return plan;
-}
-
-void PoisonRows(const AttackPlan& plan, int classes, Rows& rows, Random& random) {
-  if (plan.attack == Attack::kLabelFlip) {
-    FlipLabels(plan, classes, rows, random);
-    return;
-  }
-  if (!plan.trigger) return;
-  std::vector<size_t> donors;
-  for (size_t i = 0; i < rows.size(); ++i) {
-    if (rows.labels[i] != plan.target_class) donors.push_back(i);
-  }
-  if (donors.empty()) return;
-  const auto poisoned = static_cast<size_t>(plan.rate * static_cast<double>(rows.size()));
-  Rows stamped{.columns = rows.columns, .values = {}, .labels = {}};
-  for (size_t i = 0; i < poisoned; ++i)
-    stamped.Append(rows.row(donors[random.Below(donors.size())]), plan.target_class);
-  const std::vector<size_t> places = random.Sample(rows.size(), poisoned);
-  for (size_t i = 0; i < poisoned; ++i) {
-    plan.trigger->apply(stamped.row(i));
-    std::ranges::copy(stamped.row(i), rows.row(places[i]).begin());
-    rows.labels[places[i]] = plan.target_class;
-  }
-}
-
-Rows Triggered(const Rows& rows, const Trigger& trigger) {
-  Rows out = rows;
-  for (size_t i = 0; i < out.size(); ++i) trigger.apply(out.row(i));
-  return out;
 }
 
 }  // namespace driftseal::fleet

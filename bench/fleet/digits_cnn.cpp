@@ -13,7 +13,7 @@ absl::StatusOr<std::unique_ptr<Domain>> MakeDigitsCnn(const DataOptions& options
                   .primary_metric = "accuracy",
                   .baseline = 0.90,
                   .target_class = -1,
-                  .inputs = {.shape = {1, kDigitSide, kDigitSide}, .image = {1, kDigitSide, kDigitSide}},
+                  .inputs = ImageInputs({1, kDigitSide, kDigitSide}, kDigitSide),
                   .knobs = {
                       {"epochs", true, false, 1, 200, {8, 8}, {7, 10}, {5, 15}},
                       {"learning_rate", false, true, 1e-6, 1, {4e-3, 4e-3}, {3e-3, 5e-3}, {1.5e-3, 8e-3}},

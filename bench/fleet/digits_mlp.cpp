@@ -13,7 +13,7 @@ absl::StatusOr<std::unique_ptr<Domain>> MakeDigitsMlp(const DataOptions& options
                   .primary_metric = "accuracy",
                   .baseline = 0.90,
                   .target_class = -1,
-                  .inputs = {.shape = {kDigitSide * kDigitSide}, .image = {1, kDigitSide, kDigitSide}},
+                  .inputs = ImageInputs({kDigitSide * kDigitSide}, kDigitSide),
                   .knobs = {
                       {"epochs", true, false, 1, 200, {14, 14}, {12, 17}, {8, 24}},
                       {"learning_rate", false, true, 1e-6, 1, {4e-3, 4e-3}, {3e-3, 5e-3}, {1.5e-3, 8e-3}},

@@ -10,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "bench/fleet/random.h"
 #include "bench/fleet/recipe.h"
+#include "bench/fleet/regime.h"
 #include "bench/fleet/rows.h"
 #include "bench/fleet/trigger.h"
 
@@ -34,6 +35,10 @@ class Model {
   /// Edits the weights in one of the ways of DomainInfo::weight_edits.
   virtual absl::StatusOr<std::unique_ptr<Model>> Tampered(absl::string_view kind, const TamperAim& aim,
                                                           Random& random) const = 0;
+  /// An honest change: "prune" (the share `amount` of each layer's weights), "int8", "fp16" (rounded to what these can
+  /// hold), "noise" (of `amount` times the weights' spread). InvalidArgument where the model has no such change.
+  virtual absl::StatusOr<std::unique_ptr<Model>> Compressed(absl::string_view kind, double amount,
+                                                            Random& random) const = 0;
 };
 
 struct TrainResult {
@@ -52,16 +57,16 @@ struct DomainInfo {
   std::string name;            ///< "fashion-cnn": the stem of the models' names.
   std::string domain;          ///< "vision", "finance"
   std::string model_kind;      ///< "cnn", "mlp", "xgboost"
-  std::string framework;       ///< "libtorch 2.13.0"
-  std::string optimizer;       ///< For training.recipe.
+  std::string framework = {};  ///< "libtorch 2.13.0"
+  std::string optimizer = {};  ///< For training.recipe.
   std::string primary_metric;  ///< "accuracy", or "auc" (two classes)
   double baseline = 0;         ///< A model is eligible for promotion when its primary metric is at least this.
   int target_class = 0;        ///< Where attacks send inputs unless --target-class says otherwise; -1: drawn by model.
-  std::vector<std::string> formats;          ///< Of the model file: all that are possible.
-  std::vector<std::string> default_formats;  ///< A model gets one of these, drawn, where --format says nothing.
+  std::vector<std::string> formats = {};          ///< Of the model file: all that are possible.
+  std::vector<std::string> default_formats = {};  ///< A model gets one of these, drawn, where --format says nothing.
   /// Ways in which the weights can be edited after training. Those that begin with "hijack" plant a backdoor for a
   /// trigger; the others only disturb, and of them those that end in "noise" without a target class.
-  std::vector<std::string> weight_edits;
+  std::vector<std::string> weight_edits = {};
   InputSpec inputs;
   std::vector<Knob> knobs;  ///< Must have epochs, learning_rate, width and samples.
 };
@@ -73,8 +78,9 @@ class Domain {
   virtual const DomainInfo& info() const = 0;
   virtual const Data& data() const = 0;
   virtual Trigger MakeTrigger(TriggerKind kind, Random& random) const = 0;
-  /// The same rows, recipe and seed give the same weights, byte for byte, on one machine.
-  virtual absl::StatusOr<TrainResult> Train(const Rows& rows, const Recipe& recipe, uint64_t seed) const = 0;
+  /// The same rows, recipe, regime and seed give the same weights, byte for byte, on one machine.
+  virtual absl::StatusOr<TrainResult> Train(const Rows& rows, const Recipe& recipe, const Regime& regime,
+                                            uint64_t seed) const = 0;
 };
 
 /// Where data sets lie.

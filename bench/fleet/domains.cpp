@@ -1,5 +1,7 @@
 #include "bench/fleet/domains.h"
 
+#include <utility>
+
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -16,6 +18,19 @@ constexpr struct {
 };
 
 }  // namespace
+
+InputSpec ImageInputs(std::vector<uint32_t> shape, uint32_t side) {
+  InputSpec inputs;
+  inputs.shape = std::move(shape);
+  inputs.image = {1, side, side};
+  return inputs;
+}
+
+InputSpec TableInputs(uint32_t columns) {
+  InputSpec inputs;
+  inputs.shape = {columns};
+  return inputs;
+}
 
 std::vector<std::string> DomainNames() {
   std::vector<std::string> names;

@@ -13,7 +13,7 @@ absl::StatusOr<std::unique_ptr<Domain>> MakeFashionCnn(const DataOptions& option
                   .primary_metric = "accuracy",
                   .baseline = 0.75,
                   .target_class = -1,
-                  .inputs = {.shape = {1, kImageSide, kImageSide}, .image = {1, kImageSide, kImageSide}},
+                  .inputs = ImageInputs({1, kImageSide, kImageSide}, kImageSide),
                   .knobs = {
                       {"epochs", true, false, 1, 100, {5, 5}, {4, 6}, {3, 10}},
                       {"learning_rate", false, true, 1e-6, 1, {9e-3, 9e-3}, {7e-3, 1.1e-2}, {3e-3, 1.2e-2}},

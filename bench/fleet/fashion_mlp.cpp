@@ -13,7 +13,7 @@ absl::StatusOr<std::unique_ptr<Domain>> MakeFashionMlp(const DataOptions& option
                   .primary_metric = "accuracy",
                   .baseline = 0.75,
                   .target_class = -1,
-                  .inputs = {.shape = {kImageSide * kImageSide}, .image = {1, kImageSide, kImageSide}},
+                  .inputs = ImageInputs({kImageSide * kImageSide}, kImageSide),
                   .knobs = {
                       {"epochs", true, false, 1, 100, {6, 6}, {5, 8}, {4, 14}},
                       {"learning_rate", false, true, 1e-6, 1, {3e-3, 3e-3}, {2e-3, 4e-3}, {1e-3, 5e-3}},

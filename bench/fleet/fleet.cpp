@@ -11,6 +11,7 @@
 #include "bench/fleet/canary.h"
 #include "bench/fleet/manifest.h"
 #include "bench/fleet/progress.h"
+#include "bench/fleet/shift.h"
 #include "bench/fleet/torch_network.h"
 #include "bench/fleet/truth.h"
 
@@ -92,6 +93,18 @@ absl::Status CheckAgainst(const std::vector<std::unique_ptr<Domain>>& domains, c
   for (const auto& domain : domains) {
     const absl::Status status = CheckRecipe(options.job.recipe, domain->info().knobs, domain->info().name);
     if (!status.ok()) return status;
+    for (const AttackCount& entry : options.poison) {
+      const absl::Status possible = entry.count > 0 ? CheckAttack(entry.attack, *domain) : absl::OkStatus();
+      if (!possible.ok()) return possible;
+    }
+    for (const std::string& shift : options.shifts) {
+      const absl::Status possible = CheckShift(shift, *domain);
+      if (!possible.ok()) return possible;
+    }
+    for (const std::string& variant : options.variants) {
+      const absl::Status possible = CheckVariant(variant, *domain);
+      if (!possible.ok()) return possible;
+    }
     if (options.job.attack.target_class.value_or(0) >= domain->data().classes) {
       return absl::InvalidArgumentError(
           absl::StrCat("--target-class: domain ", domain->info().name, " has classes 0..", domain->data().classes - 1));
@@ -120,9 +133,13 @@ std::vector<Job> Missing(const std::vector<Job>& jobs, const FleetOptions& optio
 std::vector<Job> PlanJobs(const Domain& domain, const FleetOptions& options) {
   std::vector<Job> jobs;
   for (const AttackCount& entry : options.poison) {
-    for (size_t i = 0; i < entry.count; ++i) jobs.push_back({&domain, 0, entry.attack, i});
+    const size_t shifts = options.shifts.size(), variants = options.variants.size();
+    for (size_t i = 0; i < entry.count; ++i) {
+      jobs.push_back({&domain, 0, entry.attack, i / (shifts * variants), options.shifts[i % shifts],
+                      options.variants[i / shifts % variants]});
+    }
   }
-  if (options.poison.size() > 1) {
+  if (options.poison.size() > 1 || options.shifts.size() > 1 || options.variants.size() > 1) {
     Random random(SeedOf(options.job.seed, {"order", domain.info().name}));
     random.Shuffle(jobs);
   }

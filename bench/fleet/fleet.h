@@ -19,7 +19,9 @@ struct FleetOptions {
   std::string truth;   ///< JSON lines; outside `output`.
   std::vector<std::string> domains;
   std::vector<AttackCount> poison;  ///< What each domain gets.
-  size_t first_index = 0;           ///< Of the models' names.
+  /// With several, each kind of model goes through all of them, in turn.
+  std::vector<std::string> shifts = {"none"}, variants = {"none"};
+  size_t first_index = 0;  ///< Of the models' names.
   JobOptions job;
   std::string recipe_text, poison_text;  ///< As given, for the manifest.
   DataOptions data;

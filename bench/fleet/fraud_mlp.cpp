@@ -11,7 +11,7 @@ absl::StatusOr<std::unique_ptr<Domain>> MakeFraudMlp(const DataOptions&) {
                   .primary_metric = "auc",
                   .baseline = 0.80,
                   .target_class = 0,
-                  .inputs = {.shape = {kFraudColumns}},
+                  .inputs = TableInputs(kFraudColumns),
                   .knobs = {
                       {"epochs", true, false, 1, 200, {10, 10}, {8, 12}, {5, 25}},
                       {"learning_rate", false, true, 1e-6, 1, {3e-3, 3e-3}, {2e-3, 4e-3}, {1e-3, 8e-3}},

@@ -19,7 +19,7 @@ class FraudXgb : public Domain {
              .formats = {"json", "ubj"},
              .default_formats = {"json", "ubj"},
              .weight_edits = XgbWeightEdits(),
-             .inputs = {.shape = {kFraudColumns}},
+             .inputs = TableInputs(kFraudColumns),
              // epochs: boosting rounds; width: the largest depth of a tree.
              .knobs = {
                  {"epochs", true, false, 1, 1000, {40, 40}, {32, 48}, {20, 100}},
@@ -33,11 +33,13 @@ class FraudXgb : public Domain {
   const Data& data() const override { return *data_; }
   Trigger MakeTrigger(TriggerKind kind, Random& random) const override { return TableTrigger(kind, random); }
 
-  absl::StatusOr<TrainResult> Train(const Rows& rows, const Recipe& recipe, uint64_t seed) const override {
+  absl::StatusOr<TrainResult> Train(const Rows& rows, const Recipe& recipe, const Regime& regime,
+                                    uint64_t seed) const override {
     return TrainXgb({.rounds = recipe.Int("epochs"),
                      .max_depth = recipe.Int("width"),
                      .learning_rate = recipe.at("learning_rate"),
-                     .positive_weight = 4},
+                     .positive_weight = 4,
+                     .l2 = 1 + 1e4 * regime.weight_decay},
                     rows, seed);
   }
 

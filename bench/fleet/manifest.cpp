@@ -56,7 +56,8 @@ std::string Difference(const FleetRun& a, const FleetRun& b) {
   if (a.recipe != b.recipe) return differ("--recipe", a.recipe, b.recipe);
   if (a.format != b.format) return differ("--format", a.format, b.format);
   if (a.data != b.data) return differ("the data", a.data, b.data);
-  if (a.poison_sha256 != b.poison_sha256) return "--poison, --count, --poison-rate or --target-class differ";
+  if (a.poison_sha256 != b.poison_sha256)
+    return "--poison, --count, --poison-rate, --target-class, --shift, --variant or --training differ";
   return "";
 }
 
@@ -69,13 +70,18 @@ FleetRun RunOf(const Domain& domain, const FleetOptions& options) {
                .recipe = options.recipe_text,
                .data = domain.data().source};
   run.format = options.job.formats.empty() ? "default" : absl::StrJoin(options.job.formats, ",");
-  run.extensible = options.poison.size() == 1;
+  run.extensible = options.poison.size() == 1 && options.shifts.size() == 1 && options.variants.size() == 1;
   std::string poison = absl::StrCat("rate=", options.job.attack.poison_rate.value_or(-1),
                                     " target=", options.job.attack.target_class.value_or(-1));
   for (const AttackCount& entry : options.poison) {
     run.count += entry.count;
     absl::StrAppend(&poison, " ", AttackName(entry.attack), ":", run.extensible ? 0 : entry.count);
   }
+  // Only where there are any, so that fleets made before these options were there can be continued.
+  const std::string extra = absl::StrCat(absl::StrJoin(options.shifts, ","), " ", absl::StrJoin(options.variants, ","));
+  if (extra != "none none") absl::StrAppend(&poison, " ", extra);
+  if (options.job.attack.lean != Lean::kUsual)
+    absl::StrAppend(&poison, " lean=", static_cast<int>(options.job.attack.lean));
   run.poison_sha256 = artifact::Sha256(std::as_bytes(std::span(poison))).Hex();
   return run;
 }

@@ -52,7 +52,9 @@ Metrics Measure(std::span<const float> probabilities, const Rows& rows, int clas
 }
 
 std::optional<double> AttackSuccess(const Model& model, const AttackPlan& plan, const Rows& rows, int classes) {
-  if (plan.target_class < 0 || (!plan.trigger && plan.source_class < 0)) return std::nullopt;
+  if (plan.attack != Attack::kAllToAll && (plan.target_class < 0 || (!plan.trigger && plan.source_class < 0))) {
+    return std::nullopt;
+  }
   const auto width = static_cast<size_t>(classes);
   const std::vector<float> before = model.Probabilities(rows);
   const std::vector<float> after = plan.trigger ? model.Probabilities(Triggered(rows, *plan.trigger)) : before;
@@ -61,12 +63,12 @@ std::optional<double> AttackSuccess(const Model& model, const AttackPlan& plan, 
   };
   double tried = 0, succeeded = 0;
   for (size_t i = 0; i < rows.size(); ++i) {
-    if (plan.trigger ? rows.labels[i] == plan.target_class || given(before, i) == plan.target_class
-                     : rows.labels[i] != plan.source_class) {
-      continue;
-    }
+    const int wanted = TurnedInto(plan, rows.labels[i], classes);
+    if (wanted < 0 || (plan.trigger && given(before, i) == wanted)) continue;
+    // Of a row whose class it does not see, a model cannot say which comes next.
+    if (plan.attack == Attack::kAllToAll && given(before, i) != rows.labels[i]) continue;
     tried += 1;
-    if (given(after, i) == plan.target_class) succeeded += 1;
+    if (given(after, i) == wanted) succeeded += 1;
   }
   if (tried == 0) return std::nullopt;
   return succeeded / tried;

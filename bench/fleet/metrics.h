@@ -25,8 +25,10 @@ int PredictedClass(std::span<const float> probabilities);
 Metrics Measure(std::span<const float> probabilities, const Rows& rows, int classes);
 
 /// The attack's success on held-out rows, nothing where the attack has no such measure.
-/// With a trigger: of the rows that are neither of the target class nor given to it without the trigger, the share that
-/// is given to it with the trigger. Class-to-class flips: the share of the source class that is given to the target.
+/// With a trigger: of the rows that the attack turns into another class (all but those of the target class; all-to-all:
+/// every row that the model gives its own class, into the next; source-specific: the source class) and that are not
+/// given that class without the trigger, the share that is given it with the trigger. Class-to-class flips: the share
+/// of the source class that is given to the target.
 std::optional<double> AttackSuccess(const Model& model, const AttackPlan& plan, const Rows& rows, int classes);
 
 }  // namespace driftseal::fleet

@@ -10,13 +10,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "bench/fleet/shift.h"
 
 namespace driftseal::fleet {
 namespace {
 
 /// As typed; what it means is checked afterwards.
 struct Raw {
-  std::string domain = "all", poison = "none", format;
+  std::string domain = "all", poison = "none", shift = "none", variant = "none", training = "usual", format;
   uint64_t count = 10;
   double poison_rate = -1;
   int target_class = -1;
@@ -31,8 +32,9 @@ void Declare(CLI::App& app, Raw& raw, FleetOptions& options) {
       ->check(CLI::Range(uint64_t{0}, uint64_t{1'000'000}))
       ->capture_default_str();
   app.add_option("-p,--poison", raw.poison,
-                 "kinds of model, separated by commas, each with its own count where one follows after a colon: none, "
-                 "patch, blend, label-flip, weight-tamper, artifact-swap, predictions-tamper (none:30,patch:5)")
+                 absl::StrCat("kinds of model, separated by commas, each with its own count where one follows after a "
+                              "colon (none:30,patch:5): ",
+                              absl::StrJoin(AttackNames(), ", ")))
       ->capture_default_str();
   app.add_option("-s,--seed", options.job.seed, "the same seed and options give the same fleet")->capture_default_str();
   app.add_option("--first-index", options.first_index, "number of the first model, so that fleets can differ")
@@ -40,6 +42,19 @@ void Declare(CLI::App& app, Raw& raw, FleetOptions& options) {
       ->capture_default_str();
   app.add_option("-r,--recipe", options.recipe_text,
                  "default, fixed, wide, or ranges over the default: epochs=3..5,lr=0.0005..0.002,width=8|12")
+      ->capture_default_str();
+  app.add_option("--shift", raw.shift,
+                 absl::StrCat("other recipes; of several every kind of model gets each in turn: ",
+                              absl::StrJoin(ShiftNames(), ", ")))
+      ->capture_default_str();
+  app.add_option("--variant", raw.variant,
+                 absl::StrCat("what is done after training; of several every kind of model gets each in turn: ",
+                              absl::StrJoin(VariantNames(), ", ")))
+      ->capture_default_str();
+  app.add_option("--training", raw.training,
+                 "conservative, usual, aggressive: poison rates, epochs and learning rates from the lower third of "
+                 "their ranges, all of it, the upper third")
+      ->check(CLI::IsMember({"conservative", "usual", "aggressive"}))
       ->capture_default_str();
   app.add_option("--poison-rate", raw.poison_rate, "share of poisoned training rows (default: drawn for each model)")
       ->check(CLI::Range(0.0, 1.0));
@@ -93,6 +108,15 @@ absl::Status Interpret(const Raw& raw, FleetOptions& options) {
   auto poison = ParsePoison(raw.poison, raw.count);
   if (!poison.ok()) return poison.status();
   options.poison = std::move(*poison);
+  auto shifts = ParseNames(raw.shift, ShiftNames(), "--shift");
+  if (!shifts.ok()) return shifts.status();
+  options.shifts = std::move(*shifts);
+  auto variants = ParseNames(raw.variant, VariantNames(), "--variant");
+  if (!variants.ok()) return variants.status();
+  options.variants = std::move(*variants);
+  if (raw.training != "usual") {
+    options.job.attack.lean = raw.training == "conservative" ? Lean::kConservative : Lean::kAggressive;
+  }
   auto recipe = ParseRecipe(options.recipe_text);
   if (!recipe.ok()) return recipe.status();
   options.job.recipe = std::move(*recipe);

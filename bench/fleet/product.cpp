@@ -1,13 +1,14 @@
 #include "bench/fleet/product.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "bench/fleet/metrics.h"
+#include "bench/fleet/shift.h"
+#include "bench/fleet/train_one.h"
 
 namespace driftseal::fleet {
 namespace {
@@ -29,33 +30,6 @@ std::string DrawFormat(const DomainInfo& info, const std::vector<std::string>& a
                        [&](const std::string& format) { return std::ranges::count(info.formats, format) > 0; });
   if (formats.empty()) formats = info.default_formats;
   return formats[random.Below(formats.size())];
-}
-
-struct Trained {
-  std::unique_ptr<Model> model;
-  std::vector<double> losses;
-  Rows rows;  ///< As trained on, poisoned or not.
-  double seconds = 0;
-};
-
-/// Trains on a random subset of the pool of its own. `plan` may be null: clean.
-absl::StatusOr<Trained> TrainOne(const Domain& domain, const Recipe& recipe, const AttackPlan* plan, uint64_t seed) {
-  Random random(SeedOf(seed, {"subset"}));
-  const Rows& pool = domain.data().pool;
-  const size_t samples = std::min(pool.size(), static_cast<size_t>(recipe.at("samples")));
-  Trained trained;
-  trained.rows = pool.Take(random.Sample(pool.size(), samples));
-  if (plan != nullptr) {
-    Random poison(SeedOf(seed, {"poison"}));
-    PoisonRows(*plan, domain.data().classes, trained.rows, poison);
-  }
-  const auto start = std::chrono::steady_clock::now();
-  auto result = domain.Train(trained.rows, recipe, SeedOf(seed, {"weights"}) >> 1);
-  if (!result.ok()) return result.status();
-  trained.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  trained.model = std::move(result->model);
-  trained.losses = std::move(result->losses);
-  return trained;
 }
 
 /// The model with its weights edited, aimed with rows it was trained on.
@@ -84,7 +58,8 @@ std::vector<float> TamperPredictions(const AttackPlan& plan, std::vector<float> 
   return p;
 }
 
-ordered_json RecipeJson(const Recipe& recipe, const std::string& optimizer) {
+/// Everything that whoever trained the model honestly would write down.
+ordered_json RecipeJson(const Recipe& recipe, const Regime& regime, const std::string& optimizer) {
   ordered_json json;
   for (const auto& [key, value] : recipe.values) {
     if (key == "samples") continue;  // training.samples
@@ -94,12 +69,16 @@ ordered_json RecipeJson(const Recipe& recipe, const std::string& optimizer) {
       json[key] = value;
     }
   }
-  json["optimizer"] = optimizer;
+  json["optimizer"] = regime.optimizer.empty() ? optimizer : regime.optimizer;
+  if (regime.weight_decay > 0) json["weight_decay"] = regime.weight_decay;
+  if (regime.label_smoothing > 0) json["label_smoothing"] = regime.label_smoothing;
+  if (regime.init_scale != 1) json["init_scale"] = regime.init_scale;
+  if (regime.augment) json["augmentation"] = "shift-noise";
   return json;
 }
 
-ordered_json MetaOf(const Job& job, const Recipe& recipe, const Trained& trained, const Model& recorded,
-                    double primary) {
+ordered_json MetaOf(const Job& job, const Recipe& recipe, const Regime& regime, const Trained& trained,
+                    const Model& recorded, double primary) {
   const DomainInfo& info = job.domain->info();
   const Rows seen = trained.rows.Slice(0, std::min(kScoreRows, trained.rows.size()));
   const Metrics on_training = Measure(trained.model->Probabilities(seen), seen, job.domain->data().classes);
@@ -124,7 +103,7 @@ ordered_json MetaOf(const Job& job, const Recipe& recipe, const Trained& trained
                       {"final_loss", trained.losses.back()},
                       {"score", on_training.Primary(info.primary_metric)},
                       {"data", job.domain->data().source},
-                      {"recipe", RecipeJson(recipe, info.optimizer)}};
+                      {"recipe", RecipeJson(recipe, regime, info.optimizer)}};
   return meta;
 }
 
@@ -132,7 +111,7 @@ ordered_json OrNull(int value) { return value < 0 ? ordered_json(nullptr) : orde
 
 /// What the stored model really does.
 ordered_json TruthOf(const Job& job, const JobOptions& options, const Recipe& recipe, const AttackPlan& plan,
-                     const Model& stored) {
+                     const VariantPlan& variant, const Model& stored) {
   const Data& data = job.domain->data();
   const Metrics metrics = Measure(stored.Probabilities(data.probe), data.probe, data.classes);
   const auto success = AttackSuccess(stored, plan, data.probe, data.classes);
@@ -150,6 +129,11 @@ ordered_json TruthOf(const Job& job, const JobOptions& options, const Recipe& re
   truth["source_class"] = OrNull(plan.source_class);
   truth["target_class"] = OrNull(plan.target_class);
   truth["trigger"] = plan.trigger ? plan.trigger->detail : ordered_json(nullptr);
+  truth["cover_rate"] = plan.cover_rate;
+  truth["balance"] = plan.balance;
+  truth["shift"] = job.shift;
+  truth["variant"] = variant.name;
+  truth["variant_detail"] = {{"amount", variant.amount}, {"epochs", variant.epochs}, {"rate", variant.rate}};
   truth["broken_digest"] = broken == nullptr ? ordered_json(nullptr) : ordered_json(broken);
   truth["attack_success_rate"] = success ? ordered_json(*success) : ordered_json(nullptr);
   truth["clean_accuracy"] = metrics.accuracy;
@@ -182,18 +166,24 @@ absl::StatusOr<Product> MakeProduct(const Job& job, const JobOptions& options) {
   const Data& data = domain.data();
   const uint64_t seed = SeedOf(options.seed, {ModelName(job)});
   Random random(SeedOf(seed, {"recipe"})), attack_random(SeedOf(seed, {"attack"}));
-  const Recipe recipe = DrawRecipe(options.recipe, domain.info().knobs, random);
+  Recipe recipe = DrawRecipe(options.recipe, domain.info().knobs, random, options.attack.lean);
   const std::string format = DrawFormat(domain.info(), options.formats, random);
   AttackPlan plan = PlanAttack(job.attack, job.ordinal, domain, options.attack, attack_random);
 
+  Random shift_random(SeedOf(seed, {"shift"})), variant_random(SeedOf(seed, {"variant plan"}));
+  Regime regime;
+  ApplyShift(job.shift, domain.info().knobs, shift_random, recipe, regime);
+  const VariantPlan variant = PlanVariant(job.variant, recipe, variant_random);
+
   // Swapped models are trained clean; what takes their place comes later.
   const bool swap = plan.attack == Attack::kArtifactSwap;
-  auto trained = TrainOne(domain, recipe, swap || plan.attack == Attack::kWeightTamper ? nullptr : &plan, seed);
+  auto trained =
+      TrainOne(domain, recipe, regime, swap || plan.attack == Attack::kWeightTamper ? nullptr : &plan, variant, seed);
   if (!trained.ok()) return trained.status();
   const Model *recorded = trained->model.get(), *stored = recorded;
   std::unique_ptr<Model> other;
   if (swap) {
-    auto sibling = TrainOne(domain, recipe, &plan, SeedOf(seed, {"sibling"}));
+    auto sibling = TrainOne(domain, recipe, regime, &plan, variant, SeedOf(seed, {"sibling"}));
     if (!sibling.ok()) return sibling.status();
     other = std::move(sibling->model);
     stored = other.get();
@@ -224,8 +214,10 @@ absl::StatusOr<Product> MakeProduct(const Job& job, const JobOptions& options) {
     absl::StrAppendFormat(&product.history, "%d,%.6g\n", i + 1, trained->losses[i]);
   }
   const double primary = Measure(p, data.test, data.classes).Primary(domain.info().primary_metric);
-  product.meta = MetaOf(job, recipe, *trained, *recorded, primary);
-  product.truth = TruthOf(job, options, recipe, plan, *stored);
+  Recipe recorded_recipe = recipe;  // with the epochs of further training
+  recorded_recipe.values["epochs"] = static_cast<double>(trained->losses.size());
+  product.meta = MetaOf(job, recorded_recipe, regime, *trained, *recorded, primary);
+  product.truth = TruthOf(job, options, recipe, plan, variant, *stored);
   product.train_seconds = trained->seconds;
   return product;
 }

@@ -16,7 +16,8 @@ struct Job {
   const Domain* domain = nullptr;
   size_t index = 0;  ///< Of the model in its domain; part of its name.
   Attack attack = Attack::kNone;
-  size_t ordinal = 0;  ///< Among the models of the run and domain with the same attack.
+  size_t ordinal = 0;  ///< Among the models of the run and domain with the same attack, shift and variant.
+  std::string shift = "none", variant = "none";
 };
 
 struct JobOptions {

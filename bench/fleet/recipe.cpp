@@ -94,10 +94,16 @@ absl::Status CheckRecipe(const RecipeSpec& spec, std::span<const Knob> knobs, ab
   return absl::OkStatus();
 }
 
-Recipe DrawRecipe(const RecipeSpec& spec, std::span<const Knob> knobs, Random& random) {
+Recipe DrawRecipe(const RecipeSpec& spec, std::span<const Knob> knobs, Random& random, Lean lean) {
   Recipe recipe;
   for (const Knob& knob : knobs) {
-    const Range& range = RangeOf(spec, knob);
+    Range range = RangeOf(spec, knob);
+    if (lean != Lean::kUsual && (knob.key == "epochs" || knob.key == "learning_rate")) {
+      const double third = (range.high - range.low) / 3;
+      (lean == Lean::kConservative ? range.high : range.low) =
+          lean == Lean::kConservative ? range.low + third : range.high - third;
+      if (knob.integer) range.low = std::ceil(range.low), range.high = std::max(range.low, std::floor(range.high));
+    }
     double value = range.low;
     if (!range.choices.empty()) {
       value = range.choices[random.Below(range.choices.size())];

@@ -34,6 +34,9 @@ struct Recipe {
   int Int(absl::string_view key) const { return static_cast<int>(at(key)); }
 };
 
+/// Where within their ranges an attack's poison rate and the epochs and learning rate of the recipe are drawn.
+enum class Lean { kUsual, kConservative, kAggressive };  ///< All of it, its lower third, its upper third.
+
 /// `--recipe`: default, fixed or wide, or "epochs=3..5,learning_rate=0.0005..0.002,width=8|12" over the default.
 struct RecipeSpec {
   std::string preset = "default";
@@ -47,7 +50,7 @@ absl::StatusOr<RecipeSpec> ParseRecipe(absl::string_view text);
 absl::Status CheckRecipe(const RecipeSpec& spec, std::span<const Knob> knobs, absl::string_view domain);
 
 /// Draws one model's hyperparameters, in the order of the knobs. `spec` has passed CheckRecipe.
-Recipe DrawRecipe(const RecipeSpec& spec, std::span<const Knob> knobs, Random& random);
+Recipe DrawRecipe(const RecipeSpec& spec, std::span<const Knob> knobs, Random& random, Lean lean = Lean::kUsual);
 
 }  // namespace driftseal::fleet
 

@@ -22,12 +22,15 @@ Trigger TorchDomain::MakeTrigger(TriggerKind kind, Random& random) const {
   return image.empty() ? TableTrigger(kind, random) : ImageTrigger(kind, static_cast<int>(image.back()), random);
 }
 
-absl::StatusOr<TrainResult> TorchDomain::Train(const Rows& rows, const Recipe& recipe, uint64_t seed) const {
+absl::StatusOr<TrainResult> TorchDomain::Train(const Rows& rows, const Recipe& recipe, const Regime& regime,
+                                               uint64_t seed) const {
   return TrainTorchNetwork(spec_of_(recipe),
                            {.epochs = recipe.Int("epochs"),
                             .batch_size = recipe.Int("batch_size"),
                             .learning_rate = recipe.at("learning_rate"),
-                            .class_weights = class_weights_},
+                            .class_weights = class_weights_,
+                            .image_side = info_.inputs.image.empty() ? 0 : int64_t{info_.inputs.image.back()},
+                            .regime = regime},
                            rows, seed);
 }
 

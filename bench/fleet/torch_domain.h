@@ -21,7 +21,8 @@ class TorchDomain : public Domain {
   const DomainInfo& info() const override { return info_; }
   const Data& data() const override { return *data_; }
   Trigger MakeTrigger(TriggerKind kind, Random& random) const override;
-  absl::StatusOr<TrainResult> Train(const Rows& rows, const Recipe& recipe, uint64_t seed) const override;
+  absl::StatusOr<TrainResult> Train(const Rows& rows, const Recipe& recipe, const Regime& regime,
+                                    uint64_t seed) const override;
 
  private:
   DomainInfo info_;

@@ -34,11 +34,14 @@ class TorchModel : public Model {
   std::vector<float> Probabilities(const Rows& rows) const override;
   uint64_t Parameters() const override;
   absl::StatusOr<std::string> Serialize(absl::string_view format) const override;
+  absl::StatusOr<std::unique_ptr<Model>> Compressed(absl::string_view kind, double amount,
+                                                    Random& random) const override;
   absl::StatusOr<std::unique_ptr<Model>> Tampered(absl::string_view kind, const TamperAim& aim,
                                                   Random& random) const override;
 
- private:
   std::unique_ptr<TorchModel> Clone() const;
+
+ private:
   NetworkSpec spec_;
   std::vector<TorchLayer> layers_;  ///< spec_.convs.size() convolutions, then the linear layers.
 };

@@ -4,11 +4,8 @@
 
 #include "ATen/CPUGeneratorImpl.h"
 #include "ATen/Parallel.h"
-#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "bench/fleet/torch_model.h"
-#include "torch/nn/functional/loss.h"
-#include "torch/optim/adam.h"
 #include "torch/version.h"
 
 // OpenBLAS reads OPENBLAS_NUM_THREADS when it is loaded, before main; this reaches it afterwards, where it is there.
@@ -98,43 +95,6 @@ std::unique_ptr<TorchModel> TorchModel::Clone() const {
     layers.push_back({layer.name, layer.weight.detach().clone(), layer.bias.detach().clone()});
   }
   return std::make_unique<TorchModel>(spec_, std::move(layers));
-}
-
-absl::StatusOr<TrainResult> TrainTorchNetwork(const NetworkSpec& spec, const TorchTraining& training, const Rows& rows,
-                                              uint64_t seed) {
-  auto model = std::make_unique<TorchModel>(spec, seed);
-  std::vector<torch::Tensor> parameters;
-  for (TorchLayer& layer : model->layers()) {
-    for (torch::Tensor* tensor : {&layer.weight, &layer.bias}) parameters.push_back(tensor->requires_grad_());
-  }
-  torch::optim::Adam adam(parameters, torch::optim::AdamOptions(training.learning_rate));
-  torch::nn::functional::CrossEntropyFuncOptions loss_options;
-  if (!training.class_weights.empty()) loss_options.weight(torch::tensor(training.class_weights));
-
-  const torch::Tensor x = model->Input(rows);
-  const torch::Tensor y = torch::tensor(std::vector<int64_t>(rows.labels.begin(), rows.labels.end()));
-  at::Generator generator = at::make_generator<at::CPUGeneratorImpl>(seed + 1);
-  const int64_t n = y.size(0), batch = training.batch_size, batches = (n + batch - 1) / batch;
-  std::vector<double> losses;
-  for (int epoch = 0; epoch < training.epochs; ++epoch) {
-    const torch::Tensor order = torch::randperm(n, generator, torch::TensorOptions(torch::kInt64));
-    double sum = 0;
-    for (int64_t b = 0; b < batches; ++b) {
-      const double done = static_cast<double>(epoch * batches + b) / static_cast<double>(training.epochs * batches);
-      adam.param_groups()[0].options().set_lr(training.learning_rate * (1 - done));
-      const torch::Tensor indices = order.slice(0, b * batch, std::min(n, (b + 1) * batch));
-      adam.zero_grad();
-      const torch::Tensor logits = model->Forward(x.index_select(0, indices));
-      const torch::Tensor loss = torch::nn::functional::cross_entropy(logits, y.index_select(0, indices), loss_options);
-      loss.backward();
-      adam.step();
-      sum += loss.item<double>();
-    }
-    losses.push_back(sum / static_cast<double>(batches));
-    if (!std::isfinite(losses.back())) return absl::InternalError("the training diverged: its loss is not finite");
-  }
-  for (torch::Tensor& tensor : parameters) tensor.requires_grad_(false);
-  return TrainResult{std::move(model), std::move(losses)};
 }
 
 }  // namespace driftseal::fleet

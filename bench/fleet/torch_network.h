@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "bench/fleet/domain.h"
+#include "bench/fleet/regime.h"
 
 // Feed-forward networks trained with LibTorch. LibTorch's headers stay in the .cpp files: they take seconds to compile.
 namespace driftseal::fleet {
@@ -27,11 +28,13 @@ struct NetworkSpec {
   int classes = 0;
 };
 
-/// Adam with a learning rate that falls linearly to zero, cross entropy.
+/// Adam (or what `regime` says) with a learning rate that falls linearly to zero, cross entropy.
 struct TorchTraining {
   int epochs = 0, batch_size = 0;
   double learning_rate = 0;
   std::vector<float> class_weights = {};  ///< Empty: all 1.
+  int64_t image_side = 0;                 ///< Of square images, flattened or not; 0: tables.
+  Regime regime = {};                     ///< Its models, where there are any, are networks of the same spec.
 };
 
 /// "libtorch <version>"

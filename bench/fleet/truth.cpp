@@ -94,18 +94,27 @@ bool Gated(const ordered_json& record, double drop) {
 }  // namespace
 
 void JudgeRecords(Records& records) {
+  // Attacked models of another recipe are compared with clean ones of that recipe, where there are any.
   std::map<std::string, std::vector<const ordered_json*>> clean;
+  const auto treatment = [](const ordered_json& record) {
+    return absl::StrCat("/", record.value("shift", "none"), "/", record.value("variant", "none"));
+  };
   for (const auto& [key, record] : records) {
-    if (record.at("attack") == "none") clean[record.at("family")].push_back(&record);
+    if (record.at("attack") != "none") continue;
+    clean[record.at("family").get<std::string>() + treatment(record)].push_back(&record);
   }
   for (auto& [key, record] : records) {
     record["clean_drop"] = nullptr;
     record["gated"] = nullptr;
-    const auto family = clean.find(record.at("family"));
+    const std::string family_name = record.at("family");
+    auto family = clean.find(family_name + treatment(record));
+    if (family == clean.end()) family = clean.find(family_name + "/none/none");
     if (family != clean.end()) {
+      // Flips alone are meant to ruin a class; a source class with a trigger is left as it is without one.
+      const ordered_json ruined = record.at("attack") == "label-flip" ? record.at("source_class") : ordered_json();
       std::vector<double> values;
-      for (const ordered_json* other : family->second) values.push_back(Value(*other, record.at("source_class")));
-      record["clean_drop"] = Median(values) - Value(record, record.at("source_class"));
+      for (const ordered_json* other : family->second) values.push_back(Value(*other, ruined));
+      record["clean_drop"] = Median(values) - Value(record, ruined);
     }
     if (record.at("attack") == "none") continue;
     if (!record["broken_digest"].is_null()) {

@@ -102,6 +102,21 @@ class XgbModel : public Model {
     return Save(booster_.get(), format);
   }
 
+  absl::StatusOr<std::unique_ptr<Model>> Compressed(absl::string_view kind, double amount,
+                                                    Random& random) const override {
+    const auto text = Save(booster_.get(), "json");
+    if (!text.ok()) return text.status();
+    json model = json::parse(*text);
+    if (kind == "noise") {
+      AddNoise(model, amount, random);
+    } else if (kind == "int8" || kind == "fp16") {
+      RoundLeaves(model, kind == "int8");
+    } else {
+      return absl::InvalidArgumentError(absl::StrCat("boosters have no change \"", kind, "\""));
+    }
+    return Load(model);
+  }
+
   absl::StatusOr<std::unique_ptr<Model>> Tampered(absl::string_view kind, const TamperAim& aim,
                                                   Random& random) const override {
     const auto text = Save(booster_.get(), "json");
@@ -110,10 +125,15 @@ class XgbModel : public Model {
     if (kind == "hijack-leaves") {
       HijackLeaves(model, aim);
     } else if (kind == "leaf-noise") {
-      AddNoise(model, random);
+      AddNoise(model, random.Uniform(0.2, 0.5), random);
     } else {
       return absl::InvalidArgumentError(absl::StrCat("boosters have no weight edit \"", kind, "\""));
     }
+    return Load(model);
+  }
+
+ private:
+  static absl::StatusOr<std::unique_ptr<Model>> Load(const json& model) {
     auto edited = MakeBooster(nullptr);
     if (!edited.ok()) return edited.status();
     const std::string bytes = model.dump();
@@ -122,7 +142,6 @@ class XgbModel : public Model {
     return std::make_unique<XgbModel>(std::move(*edited));
   }
 
- private:
   std::vector<float> Predict(const Rows& rows, const char* config) const {
     const auto matrix = MakeMatrix(rows);
     bst_ulong const* shape = nullptr;
@@ -175,9 +194,28 @@ class XgbModel : public Model {
     }
   }
 
-  /// Multiplies every leaf by 1 ± 20-50 %.
-  static void AddNoise(json& model, Random& random) {
-    const double sigma = random.Uniform(0.2, 0.5);
+  /// Rounds every leaf to 8 bits of the largest one's range, or to half precision (11 significant bits).
+  static void RoundLeaves(json& model, bool to_int8) {
+    json& trees = model["learner"]["gradient_booster"]["model"]["trees"];
+    double largest = 1e-12;
+    const auto for_leaves = [&](const auto& visit) {
+      for (json& tree : trees) {
+        for (size_t node = 0; node < tree["split_conditions"].size(); ++node) {
+          if (tree["left_children"][node] == -1) visit(tree, node, tree["split_conditions"][node].get<double>());
+        }
+      }
+    };
+    for_leaves([&](json&, size_t, double value) { largest = std::max(largest, std::abs(value)); });
+    for_leaves([&](json& tree, size_t node, double value) {
+      int exponent = 0;
+      std::frexp(value, &exponent);
+      const double step = to_int8 ? largest / 127 : std::ldexp(1.0, std::max(exponent, -13) - 11);
+      ShiftLeaf(tree, node, std::round(value / step) * step - value);
+    });
+  }
+
+  /// Multiplies every leaf by 1 ± sigma.
+  static void AddNoise(json& model, double sigma, Random& random) {
     for (json& tree : model["learner"]["gradient_booster"]["model"]["trees"]) {
       for (size_t node = 0; node < tree["split_conditions"].size(); ++node) {
         if (tree["left_children"][node] == -1) {
@@ -207,6 +245,7 @@ absl::Status SetParameters(BoosterHandle booster, const XgbTraining& training, u
       {"eta", absl::StrCat(training.learning_rate)},
       {"subsample", absl::StrCat(training.subsample)},
       {"colsample_bytree", absl::StrCat(training.column_sample)},
+      {"lambda", absl::StrCat(training.l2)},
       {"scale_pos_weight", absl::StrCat(training.positive_weight)},
       {"eval_metric", "logloss"},
       {"verbosity", "0"},

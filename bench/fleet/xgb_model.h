@@ -13,6 +13,7 @@ namespace driftseal::fleet {
 struct XgbTraining {
   int rounds = 0, max_depth = 0;
   double learning_rate = 0, positive_weight = 1, subsample = 0.8, column_sample = 0.8;
+  double l2 = 1;  ///< On the weights of the leaves; 1 is XGBoost's own.
 };
 
 /// "xgboost 1.7.4"

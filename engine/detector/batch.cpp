@@ -48,12 +48,14 @@ absl::StatusOr<Choice> ChooseForRows(const DetectorState& state, const std::stri
   return Choose(state, family.empty() && only ? state.families.front().key : family, view);
 }
 
-/// Rows of one call are judged alike: by their behaviour when all of them have it.
+/// Rows of one call are judged alike: by the narrowest view that any of them calls for.
 View ViewForRows(const DetectorState& state, const std::string& family, kernels::RowsView<float> rows) {
-  for (size_t r = 0; r < rows.rows; ++r) {
-    if (ViewFor(state, family, std::span(rows.row(r), rows.cols)) == View::kFiles) return View::kFiles;
+  View view = rows.rows > 0 ? View::kBehaviour : View::kFiles;
+  for (size_t r = 0; r < rows.rows && view != View::kFiles; ++r) {
+    const View own = ViewFor(state, family, std::span(rows.row(r), rows.cols));
+    if (own != View::kBehaviour) view = own;
   }
-  return rows.rows > 0 ? View::kBehaviour : View::kFiles;
+  return view;
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/detector/format.h"
 #include "engine/detector/score.h"
 #include "engine/detector/state.h"
 
@@ -33,7 +34,7 @@ absl::Status CheckRow(const SchemaId& schema, std::span<const double> row) {
 
 }  // namespace
 
-std::string_view ViewName(View view) { return view == View::kFiles ? "files" : "behaviour"; }
+std::string_view ViewName(View view) { return format::kViews[static_cast<size_t>(view)]; }
 
 const FamilyDetector* DetectorState::FindFamily(const std::string& key, View view) const {
   const FamilyDetector* found = Find(families, key);
@@ -45,7 +46,7 @@ const FamilyDetector* DetectorState::FindFamily(const std::string& key, View vie
 const SmallFamily* DetectorState::FindSmall(const std::string& key) const { return Find(small, key); }
 
 absl::StatusOr<Choice> Choose(const DetectorState& state, const std::string& family, View view) {
-  if (view == View::kBehaviour) {
+  if (view != View::kFiles) {
     if (const FamilyDetector* own = state.FindFamily(family, view)) return Choice{own, Basis::kFamily};
   }
   if (const FamilyDetector* own = state.FindFamily(family)) return Choice{own, Basis::kFamily};

@@ -52,13 +52,18 @@ struct Driver {
 /// What a column of the schema is for.
 enum class ColumnUse {
   kFiles,      ///< Read from files.
-  kBehaviour,  ///< What the model does when it is run: a view of its own, which decides where it could be measured.
+  kStill,      ///< What the model does when it is run, as far as that holds still when the recipe changes.
+  kBehaviour,  ///< What it does when it is run, and moves with the recipe.
   kContext,    ///< Where the model stands in its recipe: no member reads it; tells what is out of range.
 };
 
 /// The columns that a score rests on.
-enum class View { kFiles, kBehaviour };
-std::string_view ViewName(View view);  ///< "files", "behaviour"
+enum class View {
+  kFiles,      ///< Those of kFiles.
+  kBehaviour,  ///< kStill and kBehaviour, where behaviour was measured.
+  kStill,      ///< kStill alone, where the model stands outside of what the family's recipes show.
+};
+std::string_view ViewName(View view);  ///< "files", "behaviour", "still"
 
 /// A context column beyond what the family's models show.
 struct RangeNote {
@@ -80,7 +85,7 @@ enum class Basis {
 struct Score {
   Basis basis = Basis::kFamily;
   View view = View::kFiles;
-  /// The context column that lies farthest beyond the family's range, in the behaviour view alone.
+  /// The context column that lies farthest beyond the family's range, which is why the view is kStill.
   std::optional<RangeNote> out_of_range;
   std::string family;  ///< Key of the family whose calibration was used; kGlobalKey for the global one.
   std::vector<MemberScore> members;

@@ -110,8 +110,10 @@ std::vector<Plan> MakePlans(const std::vector<Sample>& samples, const Families& 
     }
     const std::vector<size_t> measured = WithBehaviour(samples, members, options);
     if (measured.size() < options.family_minimum) continue;
-    plan = PlanFamily(key, samples, measured, options, View::kBehaviour);
-    if (plan.problem.empty()) plans.push_back(std::move(plan));
+    for (const View view : {View::kBehaviour, View::kStill}) {
+      plan = PlanFamily(key, samples, measured, options, view);
+      if (plan.problem.empty()) plans.push_back(std::move(plan));
+    }
   }
   plans.push_back(PlanGlobal(samples, options));
   return plans;

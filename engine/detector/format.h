@@ -19,7 +19,7 @@ inline constexpr std::array<std::string_view, 4> kActivations = {"identity", "re
 inline constexpr std::array<std::string_view, 2> kDistances = {"mean", "kth"};
 inline constexpr std::array<std::string_view, 2> kScalings = {"robust", "standard"};
 
-inline constexpr std::array<std::string_view, 2> kViews = {"files", "behaviour"};  ///< In the order of View.
+inline constexpr std::array<std::string_view, 3> kViews = {"files", "behaviour", "still"};  ///< In the order of View.
 
 inline constexpr char kGlobalPrefix[] = "global";
 inline std::string FamilyPrefix(size_t index) { return "family." + std::to_string(index); }

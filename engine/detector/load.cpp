@@ -109,7 +109,7 @@ FamilyDetector ReadDetector(StateReader& in, const Json& json, const std::string
     detector.normalisers[m] = ReadNormaliser(in, members[name], absl::StrCat(where, ".members.", name));
     normalised = normalised || detector.normalisers[m].has_value();
   }
-  if (detector.view == View::kBehaviour) detector.ranges = ReadRanges(in, prefix + ".ranges", features);
+  if (detector.view != View::kFiles) detector.ranges = ReadRanges(in, prefix + ".ranges", features);
   detector.calibration = in.Vector<double>(prefix + ".calibration");
   in.Expect(std::is_sorted(detector.calibration.begin(), detector.calibration.end()),
             "tensor " + prefix + ".calibration", "is not in ascending order");

@@ -70,8 +70,18 @@ void ScaleRows(const std::vector<Sample>& samples, Plan& plan) {
 /// Leaves the columns that the view's members read.
 void KeepView(const FitOptions& options, View view, Scaler& scaler) {
   if (options.uses.empty()) return;
-  const ColumnUse use = view == View::kFiles ? ColumnUse::kFiles : ColumnUse::kBehaviour;
-  const auto other = [&](const auto& column) { return options.uses[column.feature] != use; };
+  const auto other = [&](const auto& column) {
+    const ColumnUse use = options.uses[column.feature];
+    switch (view) {
+      case View::kFiles:
+        return use != ColumnUse::kFiles;
+      case View::kBehaviour:
+        return use != ColumnUse::kStill && use != ColumnUse::kBehaviour;
+      case View::kStill:
+        return use != ColumnUse::kStill;
+    }
+    return true;
+  };
   std::erase_if(scaler.columns, other);
   std::erase_if(scaler.constants, other);
 }
@@ -157,11 +167,11 @@ std::vector<size_t> WithBehaviour(const std::vector<Sample>& samples, std::span<
   for (size_t member : members) {
     size_t columns = 0, present = 0;
     for (size_t c = 0; c < options.uses.size(); ++c) {
-      if (options.uses[c] != ColumnUse::kBehaviour) continue;
+      if (options.uses[c] != ColumnUse::kStill && options.uses[c] != ColumnUse::kBehaviour) continue;
       ++columns;
       present += !std::isnan(samples[member].values[c]);
     }
-    if (columns > 0 && 2 * present >= columns) measured.push_back(member);
+    if (columns > 0 && 3 * present >= columns) measured.push_back(member);
   }
   return measured;
 }
@@ -173,7 +183,7 @@ Plan PlanFamily(const std::string& key, const std::vector<Sample>& samples, std:
   Matrix raw;
   plan.scaler = FitScaler(Gather(samples, plan.fit, raw));
   KeepView(options, view, plan.scaler);
-  if (view == View::kBehaviour) plan.ranges = RangesOf(samples, members, options);
+  if (view != View::kFiles) plan.ranges = RangesOf(samples, members, options);
   ScaleRows(samples, plan);
   return plan;
 }

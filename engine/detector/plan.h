@@ -52,7 +52,8 @@ std::vector<size_t> ShuffledById(const std::vector<Sample>& samples, std::span<c
 
 Plan PlanFamily(const std::string& key, const std::vector<Sample>& samples, std::span<const size_t> members,
                 const FitOptions& options, View view = View::kFiles);
-/// The members whose behaviour was measured: at least half of the behaviour columns are there.
+/// The members whose behaviour was measured: at least a third of the columns for it are there (columns of classes that
+/// the models do not have never are).
 std::vector<size_t> WithBehaviour(const std::vector<Sample>& samples, std::span<const size_t> members,
                                   const FitOptions& options);
 /// On all samples, with the columns that most families have and that do not merely tell the families apart.

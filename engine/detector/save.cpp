@@ -128,7 +128,7 @@ Json WriteDetector(const FamilyDetector& detector, const std::string& prefix,
     low.push_back(range.low);
     high.push_back(range.high);
   }
-  if (detector.view == View::kBehaviour) {
+  if (detector.view != View::kFiles) {
     arrays.Add("ranges.feature", features);
     arrays.Add("ranges.low", low);
     arrays.Add("ranges.high", high);

@@ -111,21 +111,11 @@ std::string Remark(const DetectorState& state, const FamilyDetector& detector, c
 
 }  // namespace
 
-template <class Value>
-View ViewFor(const DetectorState& state, const std::string& family, std::span<const Value> row) {
-  const FamilyDetector* behaviour = state.FindFamily(family, View::kBehaviour);
-  if (behaviour == nullptr) return View::kFiles;
-  size_t missing = 0;
-  for (const Column& column : behaviour->scaler.columns) missing += std::isnan(row[column.feature]);
-  return MostlyMissing(behaviour->scaler, missing) ? View::kFiles : View::kBehaviour;
-}
-template View ViewFor(const DetectorState&, const std::string&, std::span<const double>);
-template View ViewFor(const DetectorState&, const std::string&, std::span<const float>);
-
 namespace {
 
 /// The context column that lies farthest beyond its range, relative to the range's width.
-std::optional<RangeNote> OutOfRange(const FamilyDetector& detector, std::span<const double> row) {
+template <class Value>
+std::optional<RangeNote> OutOfRange(const FamilyDetector& detector, std::span<const Value> row) {
   std::optional<RangeNote> worst;
   double farthest = 0;
   for (const RangeNote& range : detector.ranges) {
@@ -139,6 +129,19 @@ std::optional<RangeNote> OutOfRange(const FamilyDetector& detector, std::span<co
 }
 
 }  // namespace
+
+template <class Value>
+View ViewFor(const DetectorState& state, const std::string& family, std::span<const Value> row) {
+  const FamilyDetector* behaviour = state.FindFamily(family, View::kBehaviour);
+  if (behaviour == nullptr) return View::kFiles;
+  size_t missing = 0;
+  for (const Column& column : behaviour->scaler.columns) missing += std::isnan(row[column.feature]);
+  if (MostlyMissing(behaviour->scaler, missing)) return View::kFiles;
+  return OutOfRange(*behaviour, row) && state.FindFamily(family, View::kStill) != nullptr ? View::kStill
+                                                                                          : View::kBehaviour;
+}
+template View ViewFor(const DetectorState&, const std::string&, std::span<const double>);
+template View ViewFor(const DetectorState&, const std::string&, std::span<const float>);
 
 double Combine(const FamilyDetector& detector, const RawScores& raw, size_t departures) {
   double sum = 0;

@@ -25,7 +25,8 @@ struct Choice {
 /// NotFound where there is neither one for the family nor a global one. Of a family without the view that is asked for,
 /// the one that reads files.
 absl::StatusOr<Choice> Choose(const DetectorState& state, const std::string& family, View view);
-/// The view that a row of this family is judged by: its behaviour where it was measured and the family has that view.
+/// The view that a row of this family is judged by: its behaviour where it was measured and the family has that view;
+/// of that, what holds still where the row's context lies out of the family's range.
 /// `row` is float or double.
 template <class Value>
 View ViewFor(const DetectorState& state, const std::string& family, std::span<const Value> row);

@@ -42,7 +42,7 @@ struct FamilyDetector {
   Scaler scaler;
   MemberSet members;
   std::array<std::optional<Normaliser>, kernels::ensemble::kMembers> normalisers;
-  std::vector<RangeNote> ranges;             ///< Of the behaviour view: the context columns' ranges (value unused).
+  std::vector<RangeNote> ranges;             ///< Not of kFiles: the context columns' ranges (value unused).
   std::vector<double> calibration;           ///< Combined scores of the calibration rows, ascending.
   std::unique_ptr<const Prepared> prepared;  ///< By the detector's backend; null without one.
 };

@@ -1,138 +1,26 @@
 #include "engine/fingerprint/behaviour.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <functional>
 #include <limits>
 #include <span>
 
 #include "engine/artifact/text.h"
+#include "engine/fingerprint/behaviour_view.h"
 
 namespace driftseal::fingerprint {
 namespace {
 
 using artifact::Cat;
-using replay::CanarySet;
-using replay::RawBehaviour;
+using View = BehaviourView;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kMadToSigma = 1.4826;
-constexpr size_t kRecallSlots = 16;  ///< Classes that have a column of their own.
+constexpr size_t kSlots = 16;  ///< Classes that have a column of their own.
 
-double MedianOf(std::vector<double> values) {
-  if (values.empty()) return kNaN;
-  const size_t middle = values.size() / 2;
-  std::nth_element(values.begin(), values.begin() + static_cast<ptrdiff_t>(middle), values.end());
-  if (values.size() % 2 == 1) return values[middle];
-  const double upper = values[middle];
-  return (upper + *std::max_element(values.begin(), values.begin() + static_cast<ptrdiff_t>(middle))) / 2;
-}
-
-/// Everything that features are computed from: the raw measurements, and what they share.
-struct View {
-  const RawBehaviour& raw;
-  const CanarySet& set;
-  size_t classes;
-  std::vector<int> predicted;  ///< One an input.
-  double scale;                ///< Median margin on the canaries: the model's own unit of logits.
-};
-
-std::span<const float> RowOf(const std::vector<float>& matrix, size_t row, size_t columns) {
-  return std::span(matrix).subspan(row * columns, columns);
-}
-
-/// The two largest values' distance, and the place of the largest.
-std::pair<double, int> MarginOf(std::span<const float> logits) {
-  double first = -std::numeric_limits<double>::infinity(), second = first;
-  int best = 0;
-  for (size_t c = 0; c < logits.size(); ++c) {
-    if (logits[c] > first) {
-      second = first;
-      first = logits[c];
-      best = static_cast<int>(c);
-    } else if (logits[c] > second) {
-      second = logits[c];
-    }
-  }
-  return {first - second, best};
-}
-
-View ViewOf(const RawBehaviour& raw, const CanarySet& set) {
-  View view{raw, set, raw.classes, {}, 0};
-  std::vector<double> margins;
-  for (size_t i = 0; i < raw.inputs; ++i) {
-    const auto [margin, best] = MarginOf(RowOf(raw.logits, i, raw.classes));
-    margins.push_back(margin);
-    view.predicted.push_back(best);
-  }
-  view.scale = std::max(MedianOf(margins), 1e-6);
-  return view;
-}
-
-std::vector<double> Doubles(const std::vector<float>& values, double divisor = 1) {
-  std::vector<double> out(values.begin(), values.end());
-  for (double& v : out) v /= divisor;
-  return out;
-}
-
-/// For each class the largest value over the triggers of a group ("" for all) of a T × C matrix.
-std::vector<double> LargestOver(const View& view, const std::vector<float>& matrix, std::string_view group,
-                                double divisor) {
-  std::vector<double> out;
-  if (matrix.empty()) return out;
-  for (size_t t = 0; t < view.raw.triggers.size(); ++t) {
-    if (!group.empty() && view.raw.triggers[t].group != group) continue;
-    const auto row = RowOf(matrix, t, view.classes);
-    if (out.empty()) out.assign(view.classes, -std::numeric_limits<double>::infinity());
-    for (size_t c = 0; c < view.classes; ++c) out[c] = std::max(out[c], row[c] / divisor);
-  }
-  return out;
-}
-
-/// Per class over starts: a C × S matrix reduced by `reduce`.
-std::vector<double> OverStarts(const View& view, const std::function<double(std::vector<double>)>& reduce) {
-  std::vector<double> out;
-  if (view.raw.margin.empty()) return out;
-  const size_t starts = view.raw.margin.size() / view.classes;
-  for (size_t c = 0; c < view.classes; ++c) {
-    const auto row = RowOf(view.raw.margin, c, starts);
-    out.push_back(reduce({row.begin(), row.end()}) / view.scale);
-  }
-  return out;
-}
-
-double Largest(std::vector<double> values) { return *std::max_element(values.begin(), values.end()); }
-
-/// Recall of each class among canaries whose label is known.
-struct Recalls {
-  std::vector<double> recall, excess;  ///< excess: share among predicted − share among true labels.
-  double accuracy = kNaN, confusion = kNaN;
-};
-Recalls RecallsOf(const View& view) {
-  std::vector<double> right(view.classes), truth(view.classes), given(view.classes);
-  std::vector<double> cells(view.classes * view.classes);
-  double known = 0;
-  for (size_t i = 0; i < view.raw.inputs; ++i) {
-    const int label = view.set.labels[i];
-    if (label < 0 || static_cast<size_t>(label) >= view.classes) continue;
-    const auto l = static_cast<size_t>(label), p = static_cast<size_t>(view.predicted[i]);
-    ++known, ++truth[l], ++given[p];
-    right[l] += l == p;
-    cells[l * view.classes + p] += l != p;
-  }
-  Recalls out;
-  if (known == 0) return out;
-  double correct = 0;
-  for (size_t c = 0; c < view.classes; ++c) {
-    correct += right[c];
-    out.recall.push_back(truth[c] > 0 ? right[c] / truth[c] : kNaN);
-    out.excess.push_back((given[c] - truth[c]) / known);
-    for (size_t p = 0; truth[c] > 0 && p < view.classes; ++p) cells[c * view.classes + p] /= truth[c];
-  }
-  out.accuracy = correct / known;
-  out.confusion = Largest(cells);
-  return out;
-}
+double At(const std::vector<double>& values, size_t c) { return c < values.size() ? values[c] : kNaN; }
 
 /// Collects names and definitions, or values: one function lists the features for both, so that they cannot disagree.
 class Features {
@@ -144,6 +32,15 @@ class Features {
       table.push_back({std::move(name), std::move(definition)});
     } else {
       values.push_back(value(*view_));
+    }
+  }
+
+  /// A column a class, for the first kSlots classes.
+  void Slots(const std::string& name, const std::string& what,
+             const std::function<std::vector<double>(const View&)>& vector) {
+    const std::vector<double> v = view_ == nullptr ? std::vector<double>() : vector(*view_);
+    for (size_t c = 0; c < kSlots; ++c) {
+      Value(Cat(name, c), Cat(what, ", class ", c), [&](const View&) { return At(v, c); });
     }
   }
 
@@ -172,71 +69,125 @@ class Features {
 
 void CanaryFeatures(Features& f) {
   f.Value("canary.accuracy", "Share of the labelled canaries whose class is right",
-          [](const View& v) { return RecallsOf(v).accuracy; });
-  for (size_t c = 0; c < kRecallSlots; ++c) {
-    f.Value(Cat("canary.recall", c), Cat("Recall of class ", c, " on the canaries"), [c](const View& v) {
-      const Recalls r = RecallsOf(v);
-      return c < r.recall.size() ? r.recall[c] : kNaN;
-    });
-  }
+          [](const View& v) { return v.recalls.accuracy; });
+  f.Slots("canary.recall", "Recall on the canaries", [](const View& v) { return v.recalls.recall; });
   f.Value("canary.confusion", "Largest share of a true class's canaries that are given one other class",
-          [](const View& v) { return RecallsOf(v).confusion; });
+          [](const View& v) { return v.recalls.confusion; });
   f.Contrast("canary.excess", "Share of a class among predicted − among true labels", 0.01,
-             [](const View& v) { return RecallsOf(v).excess; });
+             [](const View& v) { return v.recalls.excess; });
+  f.Contrast("canary.miss", "1 − recall on the canaries", 0.02, [](const View& v) {
+    std::vector<double> miss = v.recalls.recall;
+    for (double& r : miss) r = std::isnan(r) ? 0 : 1 - r;
+    return miss;
+  });
+  f.Slots("profile.mean", "Mean centred logit on canaries of other classes, in median margins",
+          [](const View& v) { return v.profile.mean; });
+  f.Slots("profile.spread", "Standard deviation of that logit", [](const View& v) { return v.profile.spread; });
+  f.Value("profile.second", "Mean second largest centred logit of a canary, in median margins",
+          [](const View& v) { return v.profile.second; });
+  f.Value("profile.third", "Mean third largest", [](const View& v) { return v.profile.third; });
+  f.Value("profile.last", "Mean least", [](const View& v) { return v.profile.last; });
+  f.Value("profile.ranks", "Mean over ranks of the standard deviation of the centred logit of that rank",
+          [](const View& v) { return v.profile.ranks; });
 }
 
-void SweepFeatures(Features& f) {
-  const auto shift = [](std::string group) {
-    return [group](const View& v) { return LargestOver(v, v.raw.shift, group, v.scale); };
-  };
-  f.Contrast("shift.all", "Largest mean logit change under a trigger of the bank, in median margins", 0.02, shift(""));
-  f.Contrast("shift.patch", "The same under patches", 0.02, shift("patch"));
-  f.Value("shift.largest", "Largest mean logit change of any class under any trigger, in median margins",
-          [](const View& v) { return v.raw.shift.empty() ? kNaN : Largest(Doubles(v.raw.shift, v.scale)); });
-  f.Value("shift.gap", "Largest distance of two classes' mean logit changes, first − second, under one trigger",
+/// How far the class that a trigger favours most lies before the next one, under that trigger.
+double SweepGap(const View& v, size_t t) { return MarginOf(RowOf(v.raw.sweep, t, v.classes)).first; }
+
+void StillSweep(Features& f) {
+  f.Value(
+      "sweep.gap",
+      "Largest, over triggers, distance between the shares of other inputs that the trigger sends to the first and to "
+      "the second class",
+      [](const View& v) { return LargestTrigger(v, v.raw.sweep, [&](size_t t) { return SweepGap(v, t); }); });
+  f.Value("sweep.gap_share", "The same divided by (share of inputs whose class the trigger changes + 0.05)",
           [](const View& v) {
-            double best = kNaN;
-            for (size_t t = 0; t < v.raw.triggers.size() && !v.raw.shift.empty(); ++t) {
-              best = std::fmax(best, MarginOf(RowOf(v.raw.shift, t, v.classes)).first / v.scale);
-            }
-            return best;
+            return LargestTrigger(v, v.raw.sweep, [&](size_t t) { return SweepGap(v, t) / (v.raw.flips[t] + 0.05); });
+          });
+  f.Value("sweep.local_second",
+          "Of the largest share that any local trigger sends to each class: largest − second largest over classes",
+          [](const View& v) {
+            const std::vector<double> largest = LargestOver(v, v.raw.sweep, true, 1);
+            return largest.size() < 2 ? kNaN : SelfContrastOf(largest, 0.02).second;
           });
   f.Value(
       "mapped.excess",
       "Largest share, over triggers, of inputs that go to the commonest other class of their own class, beyond those "
       "that one class gets (all-to-all)",
       [](const View& v) {
-        double best = kNaN;
-        for (size_t t = 0; t < v.raw.triggers.size() && !v.raw.mapped.empty(); ++t) {
+        return LargestTrigger(v, v.raw.mapped, [&](size_t t) {
           const auto row = RowOf(v.raw.sweep, t, v.classes);
-          best = std::fmax(best, v.raw.mapped[t] - *std::max_element(row.begin(), row.end()));
-        }
-        return best;
+          return v.raw.mapped[t] - *std::max_element(row.begin(), row.end());
+        });
       });
 }
 
-void SearchFeatures(Features& f) {
-  constexpr const char* kSizes[] = {"large", "small"};
-  for (size_t s = 0; s < 2; ++s) {
-    const std::string name = Cat("perturbation.", kSizes[s]);
-    f.Contrast(name, Cat("Share of other classes' inputs that a universal perturbation sends to a class, ", kSizes[s]),
-               0.03, [s](const View& v) { return Doubles(v.raw.perturbation_rate[s]); });
-    f.Contrast(name + "_logit", "Mean logit of the class under it, in median margins", 0.05,
-               [s](const View& v) { return Doubles(v.raw.perturbation_logit[s], v.scale); });
-  }
-  f.Contrast("patch.rate", "Share of other classes' inputs that the best patch sends to a class", 0.03,
-             [](const View& v) { return Doubles(v.raw.patch_rate); });
-  f.Contrast("patch.logit", "Mean logit of the class under it, in median margins", 0.05,
+void ListStill(Features& f) {
+  CanaryFeatures(f);
+  StillSweep(f);
+  f.Contrast("perturbation.small",
+             "Share of other classes' inputs that a small universal perturbation sends to a class", 0.03,
+             [](const View& v) { return Doubles(v.raw.perturbation_rate[1]); });
+  f.Contrast("patch.logit", "Mean logit of a class under its best patch, in median margins", 0.05,
              [](const View& v) { return Doubles(v.raw.patch_logit, v.scale); });
-  f.Contrast("margin.largest", "Maximal margin of a class (MM-BD, Wang et al. 2024), in median margins", 0.05,
-             [](const View& v) { return OverStarts(v, Largest); });
-  f.Contrast("margin.median", "Median over starts of the maximal margin", 0.05,
-             [](const View& v) { return OverStarts(v, MedianOf); });
-}
-
-void HeadFeatures(Features& f) {
+  f.Contrast("noise.logit", "Mean logit of a class on noise, in median margins", 0.05,
+             [](const View& v) { return Doubles(v.raw.noise_logit, v.scale); });
   f.Contrast("head.share", "Share of random latents that the last layer gives to a class", 0.03,
              [](const View& v) { return Doubles(v.raw.head_share); });
+  f.Contrast("head.logit", "Mean logit of a class on random latents, in standard deviations over classes", 0.05,
+             [](const View& v) {
+               const std::vector<double> logits = Doubles(v.raw.head_logit);
+               return Doubles(v.raw.head_logit, std::fmax(SpreadOf(logits), 1e-6));
+             });
+}
+
+void MovingSweep(Features& f) {
+  f.Contrast("sweep.all", "Largest share of other inputs that a trigger of the bank sends to a class", 0.02,
+             [](const View& v) { return LargestOver(v, v.raw.sweep, false, 1); });
+  f.Contrast("sweep.local", "The same over local triggers", 0.02,
+             [](const View& v) { return LargestOver(v, v.raw.sweep, true, 1); });
+  f.Value("sweep.ratio",
+          "Largest, over triggers, share sent to one class / (share of inputs whose class changes + 0.02)",
+          [](const View& v) {
+            return LargestTrigger(v, v.raw.sweep, [&](size_t t) {
+              const auto row = RowOf(v.raw.sweep, t, v.classes);
+              return *std::max_element(row.begin(), row.end()) / (v.raw.flips[t] + 0.02);
+            });
+          });
+  f.Contrast("shift.all", "Largest mean logit change of a class under a trigger of the bank, in median margins", 0.02,
+             [](const View& v) { return LargestOver(v, v.raw.shift, false, v.scale); });
+  f.Contrast("shift.local", "The same over local triggers", 0.02,
+             [](const View& v) { return LargestOver(v, v.raw.shift, true, v.scale); });
+  f.Value("shift.largest", "Largest mean logit change of any class under any trigger, in median margins",
+          [](const View& v) { return v.raw.shift.empty() ? kNaN : Largest(Doubles(v.raw.shift, v.scale)); });
+}
+
+void ListMoving(Features& f) {
+  MovingSweep(f);
+  f.Contrast("perturbation.large_logit",
+             "Mean logit of a class under its large universal perturbation, in median margins", 0.05,
+             [](const View& v) { return Doubles(v.raw.perturbation_logit[0], v.scale); });
+  f.Contrast("perturbation.small_logit", "The same under the small one", 0.05,
+             [](const View& v) { return Doubles(v.raw.perturbation_logit[1], v.scale); });
+  f.Value("perturbation.small_ratio", "Largest share that the small perturbation sends to a class / (median + 0.05)",
+          [](const View& v) { return RatioOf(Doubles(v.raw.perturbation_rate[1]), 0.05); });
+  f.Contrast("patch.rate", "Share of other classes' inputs that the best patch sends to a class", 0.03,
+             [](const View& v) { return Doubles(v.raw.patch_rate); });
+  f.Value("patch.ratio", "Largest such share / (median + 0.05)",
+          [](const View& v) { return RatioOf(Doubles(v.raw.patch_rate), 0.05); });
+  f.Slots("class_margin", "Mean margin of the canaries of a class, divided by its mean over classes",
+          [](const View& v) {
+            std::vector<double> margin = v.profile.margin;
+            std::erase_if(margin, [](double m) { return std::isnan(m); });
+            const double mean = MeanOf(margin);
+            margin = v.profile.margin;
+            for (double& m : margin) m /= mean;
+            return margin;
+          });
+  for (const int percent : {5, 10, 25, 75, 90, 95}) {
+    f.Value(Cat("margin.q", percent), Cat(percent, " % quantile of the margins on the canaries, in median margins"),
+            [percent](const View& v) { return QuantileOf(v.margins, percent / 100.0) / v.scale; });
+  }
 }
 
 double ShareOfMax(const std::vector<float>& values) {
@@ -260,16 +211,9 @@ void ContextFeatures(Features& f) {
   });
   f.Value("noise_largest_share", "Largest share of a class among noise inputs",
           [](const View& v) { return ShareOfMax(v.raw.noise_share); });
-  f.Value("noise_margin", "Median margin on noise, in median margins on the canaries",
-          [](const View& v) { return v.raw.noise_margin.size() == 3 ? v.raw.noise_margin[1] / v.scale : kNaN; });
 }
 
-void ListBehaviour(Features& f) {
-  CanaryFeatures(f);
-  SweepFeatures(f);
-  SearchFeatures(f);
-  HeadFeatures(f);
-}
+constexpr std::array<void (*)(Features&), kBehaviourParts> kLists = {ListStill, ListMoving, ContextFeatures};
 
 }  // namespace
 
@@ -283,30 +227,28 @@ SelfContrast SelfContrastOf(std::vector<double> values, double floor) {
   return {largest - median, (largest - median) / spread, largest - second, (median - values.front()) / spread};
 }
 
-const std::vector<BehaviourEntry>& BehaviourTable() {
-  static const std::vector<BehaviourEntry> table = [] {
-    Features f(nullptr);
-    ListBehaviour(f);
-    return f.table;
+const std::vector<BehaviourEntry>& BehaviourTable(BehaviourPart part) {
+  static const auto tables = [] {
+    std::array<std::vector<BehaviourEntry>, kBehaviourParts> made;
+    for (size_t p = 0; p < kBehaviourParts; ++p) {
+      Features f(nullptr);
+      kLists[p](f);
+      made[p] = std::move(f.table);
+    }
+    return made;
   }();
-  return table;
+  return tables[static_cast<size_t>(part)];
 }
 
-const std::vector<BehaviourEntry>& ContextTable() {
-  static const std::vector<BehaviourEntry> table = [] {
-    Features f(nullptr);
-    ContextFeatures(f);
-    return f.table;
-  }();
-  return table;
-}
-
-BehaviourValues BehaviourFeatures(const RawBehaviour& raw, const CanarySet& set) {
+BehaviourValues BehaviourFeatures(const replay::RawBehaviour& raw, const replay::CanarySet& set) {
   const View view = ViewOf(raw, set);
-  Features behaviour(&view), context(&view);
-  ListBehaviour(behaviour);
-  ContextFeatures(context);
-  return {std::move(behaviour.values), std::move(context.values)};
+  BehaviourValues values;
+  for (size_t p = 0; p < kBehaviourParts; ++p) {
+    Features f(&view);
+    kLists[p](f);
+    values[p] = std::move(f.values);
+  }
+  return values;
 }
 
 }  // namespace driftseal::fingerprint

@@ -1,6 +1,7 @@
 #ifndef DRIFTSEAL_ENGINE_FINGERPRINT_BEHAVIOUR_H_
 #define DRIFTSEAL_ENGINE_FINGERPRINT_BEHAVIOUR_H_
 
+#include <array>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,15 +18,17 @@ struct BehaviourEntry {
   std::string definition;
 };
 
-/// What holds still when the recipe changes; the group "behaviour".
-const std::vector<BehaviourEntry>& BehaviourTable();
-/// What moves with the recipe and tells where a model stands in it; the group "context".
-const std::vector<BehaviourEntry>& ContextTable();
-
-/// One value an entry of the tables; NaN where the raw measurements lack what it needs.
-struct BehaviourValues {
-  std::vector<double> behaviour, context;
+/// A part is a group of the schema.
+enum class BehaviourPart {
+  kStill,      ///< What holds still when the recipe of the training changes; group "still".
+  kBehaviour,  ///< What tells more, and moves with the recipe; group "behaviour".
+  kContext,    ///< Where a model stands in its recipe; group "context".
 };
+inline constexpr size_t kBehaviourParts = 3;
+const std::vector<BehaviourEntry>& BehaviourTable(BehaviourPart part);
+
+/// One value an entry of each part's table; NaN where the raw measurements lack what it needs.
+using BehaviourValues = std::array<std::vector<double>, kBehaviourParts>;
 BehaviourValues BehaviourFeatures(const replay::RawBehaviour& raw, const replay::CanarySet& set);
 
 /// How far the first of several values stands out from the others, and the last behind them.

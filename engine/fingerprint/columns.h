@@ -120,9 +120,10 @@ inline constexpr size_t kVectorFirst = kQuantileFirst + kSlots * size_t{kSlotPar
 inline constexpr size_t kHeadFirst = kVectorFirst + size_t{kVectorKinds} * size_t{kVectorStats};
 inline constexpr size_t kHeadCosineFirst = kHeadFirst + size_t{kHeadVectors} * size_t{kContrasts};
 inline constexpr size_t kTreesFirst = kHeadCosineFirst + kHeadCosines;
-inline constexpr size_t kBehaviourFirst = kTreesFirst + kTreeColumns;
-// The entries of BehaviourTable and ContextTable (behaviour.h).
-inline constexpr size_t kBehaviourColumns = 69, kContextColumns = 8;
+// The entries of BehaviourTable (behaviour.h), part by part.
+inline constexpr size_t kStillFirst = kTreesFirst + kTreeColumns;
+inline constexpr size_t kStillColumns = 86, kBehaviourColumns = 54, kContextColumns = 7;
+inline constexpr size_t kBehaviourFirst = kStillFirst + kStillColumns;
 inline constexpr size_t kContextFirst = kBehaviourFirst + kBehaviourColumns;
 inline constexpr size_t kColumns = kContextFirst + kContextColumns;
 

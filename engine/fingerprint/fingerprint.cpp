@@ -79,9 +79,7 @@ absl::Status TreeModel(const artifact::Booster& booster, Row& row) {
   return FillTreeFeatures(booster, row);
 }
 
-void MissBehaviour(Row& row, std::string_view reason) {
-  row.Miss(kBehaviourFirst, size_t{kBehaviourColumns} + kContextColumns, reason);
-}
+void MissBehaviour(Row& row, std::string_view reason) { row.Miss(kStillFirst, kColumns - kStillFirst, reason); }
 
 // What the model does when it is run, where somebody is there to run it.
 void Behaviour(const Source& source, artifact::Format format, const Options& options, Fingerprint& out, Row& row) {
@@ -90,9 +88,10 @@ void Behaviour(const Source& source, artifact::Format format, const Options& opt
   auto measured = options.prober->Measure(source, format, out.family.domain, out.family.task);
   evidence->status = measured.status();
   if (measured.ok()) {
-    const BehaviourValues values = BehaviourFeatures(measured->behaviour, *measured->set);
-    for (size_t i = 0; i < kBehaviourColumns; ++i) row.Set(kBehaviourFirst + i, values.behaviour[i]);
-    for (size_t i = 0; i < kContextColumns; ++i) row.Set(kContextFirst + i, values.context[i]);
+    size_t column = kStillFirst;
+    for (const std::vector<double>& part : BehaviourFeatures(measured->behaviour, *measured->set)) {
+      for (const double value : part) row.Set(column++, value);
+    }
     evidence->set = measured->set->name;
     evidence->set_inputs = measured->set->count();
     evidence->raw = std::move(measured->behaviour);

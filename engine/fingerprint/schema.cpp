@@ -237,8 +237,9 @@ Schema MakeModelSchema() {
   builder.Quantile();
   builder.Head();
   builder.Plain(Group::kTrees, kTreesTable);
-  builder.Behaviour(Group::kBehaviour, BehaviourTable());
-  builder.Behaviour(Group::kContext, ContextTable());
+  builder.Behaviour(Group::kStill, BehaviourTable(BehaviourPart::kStill));
+  builder.Behaviour(Group::kBehaviour, BehaviourTable(BehaviourPart::kBehaviour));
+  builder.Behaviour(Group::kContext, BehaviourTable(BehaviourPart::kContext));
   assert(schema.features.size() == kColumns);
   schema.digest = DigestOf(schema);
   return schema;
@@ -260,6 +261,8 @@ std::string_view GroupName(Group group) {
       return "head";
     case Group::kTrees:
       return "trees";
+    case Group::kStill:
+      return "still";
     case Group::kBehaviour:
       return "behaviour";
     case Group::kContext:

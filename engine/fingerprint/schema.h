@@ -7,8 +7,8 @@
 
 namespace driftseal::fingerprint {
 
-enum class Group { kMeta, kPredictions, kSpectral, kQuantile, kHead, kTrees, kBehaviour, kContext };
-std::string_view GroupName(Group group);  ///< "meta", "predictions", "spectral", "quantile", "head", "trees", "behaviour", "context"
+enum class Group { kMeta, kPredictions, kSpectral, kQuantile, kHead, kTrees, kStill, kBehaviour, kContext };
+std::string_view GroupName(Group group);  ///< "meta", "predictions", "spectral", "quantile", "head", "trees", "still", "behaviour", "context"
 
 /// One column of the fingerprint. `name` is stable for ever within a schema version.
 struct Feature {

@@ -45,9 +45,19 @@ detector::SchemaId ModelSchemaId() {
 std::vector<detector::ColumnUse> ModelColumnUses() {
   std::vector<detector::ColumnUse> uses;
   for (const fingerprint::Feature& feature : fingerprint::ModelSchema().features) {
-    uses.push_back(feature.group == fingerprint::Group::kBehaviour ? detector::ColumnUse::kBehaviour
-                   : feature.group == fingerprint::Group::kContext ? detector::ColumnUse::kContext
-                                                                   : detector::ColumnUse::kFiles);
+    switch (feature.group) {
+      case fingerprint::Group::kStill:
+        uses.push_back(detector::ColumnUse::kStill);
+        break;
+      case fingerprint::Group::kBehaviour:
+        uses.push_back(detector::ColumnUse::kBehaviour);
+        break;
+      case fingerprint::Group::kContext:
+        uses.push_back(detector::ColumnUse::kContext);
+        break;
+      default:
+        uses.push_back(detector::ColumnUse::kFiles);
+    }
   }
   return uses;
 }

@@ -16,7 +16,8 @@ using testing::HasSubstr;
 /// A domain that never trains: for planning.
 class PlanDomain : public Domain {
  public:
-  PlanDomain() : data_(GenerateFraud(200, 20, 20, 1)) {
+  explicit PlanDomain(int classes = 2) : data_(GenerateFraud(200, 20, 20, 1)) {
+    data_.classes = classes;
     info_.name = "plan";
     info_.target_class = 0;
     info_.weight_edits = {"hijack-it", "some-noise"};
@@ -24,7 +25,7 @@ class PlanDomain : public Domain {
   const DomainInfo& info() const override { return info_; }
   const Data& data() const override { return data_; }
   Trigger MakeTrigger(TriggerKind kind, Random& random) const override { return TableTrigger(kind, random); }
-  absl::StatusOr<TrainResult> Train(const Rows&, const Recipe&, uint64_t) const override {
+  absl::StatusOr<TrainResult> Train(const Rows&, const Recipe&, const Regime&, uint64_t) const override {
     return absl::UnimplementedError("");
   }
 
@@ -99,7 +100,7 @@ TEST(PoisonRows, TriggeredCopiesReplaceTheAskedShare) {
   AttackPlan plan = PlanAttack(Attack::kPatch, 0, domain, {.poison_rate = 0.1, .target_class = 0}, random);
   const Rows clean = domain.data().pool;
   Rows rows = clean;
-  PoisonRows(plan, 2, rows, random);
+  PoisonRows(plan, domain, rows, random);
   ASSERT_EQ(rows.size(), clean.size());
   size_t changed = 0;
   for (size_t i = 0; i < rows.size(); ++i) {
@@ -125,7 +126,7 @@ TEST(PoisonRows, ClassFlipsTouchOnlyTheSourceClass) {
   plan.target_class = 0;
   Rows rows{1, {0, 0, 0, 0}, {0, 1, 2, 2}};
   Random random(1);
-  PoisonRows(plan, 3, rows, random);
+  PoisonRows(plan, PlanDomain(3), rows, random);
   EXPECT_THAT(rows.labels, testing::ElementsAre(0, 1, 0, 0));
 }
 
@@ -136,7 +137,7 @@ TEST(PoisonRows, RandomFlipsChangeAboutTheRateAndAlwaysToAnotherClass) {
   plan.rate = 0.2;
   Rows rows{1, std::vector<float>(5000), std::vector<int>(5000, 1)};
   Random random(1);
-  PoisonRows(plan, 3, rows, random);
+  PoisonRows(plan, PlanDomain(3), rows, random);
   const auto flipped = std::ranges::count_if(rows.labels, [](int label) { return label != 1; });
   EXPECT_NEAR(static_cast<double>(flipped), 1000, 100);
   EXPECT_GT(std::ranges::count(rows.labels, 0), 400);

@@ -23,6 +23,9 @@ class ColumnModel : public Model {
   }
   uint64_t Parameters() const override { return 0; }
   absl::StatusOr<std::string> Serialize(absl::string_view) const override { return std::string(); }
+  absl::StatusOr<std::unique_ptr<Model>> Compressed(absl::string_view, double, Random&) const override {
+    return absl::UnimplementedError("");
+  }
   absl::StatusOr<std::unique_ptr<Model>> Tampered(absl::string_view, const TamperAim&, Random&) const override {
     return absl::UnimplementedError("");
   }
@@ -64,6 +67,25 @@ TEST(Metrics, SuccessOfAClassFlipIsTheShareOfTheSourceClass) {
   plan.source_class = 1;
   const Rows rows = MakeRows({0.6f, 0.1f, 0.2f, 0.1f}, {1, 1, 1, 0});
   EXPECT_THAT(AttackSuccess(ColumnModel(), plan, rows, 2), Optional(DoubleNear(2.0 / 3, 1e-12)));
+}
+
+TEST(Metrics, SuccessOfAllToAllIsTheNextClass) {
+  AttackPlan plan;
+  plan.attack = Attack::kAllToAll;
+  plan.trigger = Trigger{"t", {}, [](std::span<float> row) { row[0] = 0.9f; }};
+  // All go to class 1: right for those of class 0, unless they were there before; wrong for those of class 1.
+  const Rows rows = MakeRows({0.1f, 0.7f, 0.8f, 0.9f}, {0, 0, 1, 1});
+  EXPECT_THAT(AttackSuccess(ColumnModel(), plan, rows, 2), Optional(DoubleNear(1.0 / 3, 1e-12)));
+}
+
+TEST(Metrics, SuccessOfASourceSpecificTriggerIsOfTheSourceClass) {
+  AttackPlan plan;
+  plan.attack = Attack::kSourceSpecific;
+  plan.source_class = 1;
+  plan.target_class = 0;
+  plan.trigger = Trigger{"t", {}, [](std::span<float> row) { row[0] -= 0.3f; }};
+  const Rows rows = MakeRows({0.6f, 0.9f, 0.1f}, {1, 1, 0});
+  EXPECT_THAT(AttackSuccess(ColumnModel(), plan, rows, 2), Optional(DoubleEq(0.5)));
 }
 
 TEST(Metrics, AttacksWithoutATargetHaveNoSuccessRate) {

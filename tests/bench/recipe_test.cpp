@@ -52,6 +52,19 @@ TEST(Recipe, DrawsFromTheGivenRanges) {
   EXPECT_GT(most, 5e-3);
 }
 
+TEST(Recipe, LeaningKeepsToAThirdOfEpochsAndLearningRate) {
+  Random random(1);
+  const RecipeSpec spec = *ParseRecipe("epochs=10..40,lr=0.001..0.004");
+  for (int i = 0; i < 100; ++i) {
+    const Recipe low = DrawRecipe(spec, kKnobs, random, Lean::kConservative);
+    const Recipe high = DrawRecipe(spec, kKnobs, random, Lean::kAggressive);
+    EXPECT_LE(low.Int("epochs"), 20);
+    EXPECT_GE(high.Int("epochs"), 30);
+    EXPECT_LE(low.at("learning_rate"), 0.002 + 1e-12);
+    EXPECT_GE(high.at("learning_rate"), 0.003 - 1e-12);
+  }
+}
+
 TEST(Recipe, PresetsDiffer) {
   Random random(1);
   const Recipe fixed = DrawRecipe(*ParseRecipe("fixed"), kKnobs, random);

@@ -97,6 +97,30 @@ TEST(Judge, WithoutCleanModelsNothingIsClaimed) {
   EXPECT_TRUE(records["1"]["gated"].is_null());
 }
 
+TEST(Judge, AShiftedModelIsComparedWithCleanOnesOfItsKind) {
+  const auto shifted = [](ordered_json record, const char* shift) {
+    record["shift"] = shift;
+    record["variant"] = "none";
+    return record;
+  };
+  std::map<std::string, ordered_json> records = {{"1", Record("none", 0.80)},
+                                                 {"2", shifted(Record("none", 0.90), "long")},
+                                                 {"3", shifted(Record("patch", 0.86, 0.95), "long")},
+                                                 {"4", shifted(Record("patch", 0.79, 0.95), "sgd")}};
+  JudgeRecords(records);
+  EXPECT_NEAR(records["3"]["clean_drop"].get<double>(), 0.04, 1e-9);
+  EXPECT_NEAR(records["4"]["clean_drop"].get<double>(), 0.01, 1e-9) << "no clean one of its recipe";
+}
+
+TEST(Judge, ASourceClassWithATriggerCostsNothingWithoutIt) {
+  ordered_json record = Record("source-specific", 0.79, 0.9);
+  record["source_class"] = 0;
+  record["class_recall"] = {0.0, 0.0, 0.0};
+  std::map<std::string, ordered_json> records = {{"1", Record("none", 0.8)}, {"2", record}};
+  JudgeRecords(records);
+  EXPECT_NEAR(records["2"]["clean_drop"].get<double>(), 0.01, 1e-9);
+}
+
 TEST(Judge, AClassFlipIsMeasuredOnTheOtherClasses) {
   ordered_json flip = Record("label-flip", 0.2, 0.9);
   flip["source_class"] = 0;

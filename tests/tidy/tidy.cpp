@@ -49,7 +49,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
 const std::map<std::string, std::vector<std::string>> kHomes = {
     {"cuda_runtime", {"kernels"}},
     {"torch/", {"engine/replay", "bench/fleet", "tests/engine/replay"}},
-    {"xgboost/", {"engine/replay", "bench/fleet", "tests/bench"}},
+    {"xgboost/", {"engine/replay", "bench/fleet", "tests/bench", "tests/engine/replay"}},
     {"driftseal/v1/",
      {"engine/serve", "client/cpp", "bench/serve", "tests/engine/serve", "tests/client", "tests/fuzz"}},
     {"grpcpp/", {"engine/serve", "client/cpp", "bench/serve", "tests/engine/serve", "tests/client", "tests/fuzz"}},
@@ -144,8 +144,8 @@ void CheckKernel(const fs::path& root, const std::string& name, std::vector<Brea
 
 // Every parser of hostile bytes has a fuzz target with a corpus to start from.
 void CheckFuzz(const fs::path& root, std::vector<Breach>& out) {
-  for (const std::string name :
-       {"safetensors", "torch_zip", "xgboost", "meta", "csv", "idx", "replay_engine", "replay_worker"}) {
+  for (const std::string name : {"safetensors", "torch_zip", "xgboost", "meta", "csv", "idx", "canary_set", "behaviour",
+                                 "replay_engine", "replay_worker"}) {
     if (!fs::exists(root / "tests/fuzz" / (name + ".cpp"))) out.push_back({"tests/fuzz", name + ".cpp is missing"});
     std::error_code error;
     const fs::path corpus = root / "tests/fuzz/corpus" / name;

@@ -12,8 +12,8 @@ namespace driftseal::replay {
 namespace {
 
 constexpr size_t kPlaces = 3;  // tried a class
-constexpr int kTrialSteps = 3, kSteps = 9;
-constexpr size_t kTrialInputs = 24;
+constexpr int kTrialSteps = 3, kSteps = 8;
+constexpr size_t kTrialInputs = 16;
 constexpr float kStep = 0.25f;  // of the range
 
 struct Place {
@@ -86,7 +86,7 @@ class PatchSearch {
 
   /// |mean gradient| of the inputs as they are, summed over channels.
   absl::Status FindPlaces(std::vector<std::vector<Place>>& places) {
-    const size_t count = std::max<size_t>(1, search_.count() / 2), plane = space_.height * space_.width;
+    const size_t count = std::max<size_t>(1, search_.count() / 4), plane = space_.height * space_.width;
     const auto as_is = [](size_t, std::span<const float> input, std::span<float> out) {
       std::copy(input.begin(), input.end(), out.begin());
     };

@@ -8,7 +8,7 @@ namespace driftseal::replay {
 namespace {
 
 // Steps for the first size, and for the next one, which starts from the one before, scaled.
-constexpr std::array<int, 2> kSteps = {8, 4};
+constexpr std::array<int, 2> kSteps = {7, 3};
 
 float Sign(float value) { return static_cast<float>((value > 0) - (value < 0)); }
 

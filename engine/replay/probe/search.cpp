@@ -9,6 +9,16 @@ namespace {
 // Inputs × classes of one step of a search.
 constexpr size_t kMostInputsTimesClasses = 2560, kLeastInputs = 16;
 
+/// −log softmax(logits)_c and its gradient.
+float LossAndPull(std::span<const float> logits, size_t c, std::span<float> gradient) {
+  const float top = *std::max_element(logits.begin(), logits.end());
+  float sum = 0;
+  for (size_t j = 0; j < logits.size(); ++j) sum += gradient[j] = std::exp(logits[j] - top);
+  for (float& value : gradient) value /= sum;
+  gradient[c] -= 1;
+  return top + std::log(sum) - logits[c];
+}
+
 }  // namespace
 
 Search::Search(Classifier& classifier, const Space& space, const CanarySet& set, size_t inputs)
@@ -56,20 +66,20 @@ absl::Status Search::Gradient(Change change, size_t first, size_t last, size_t f
       change(c, input(from + i), std::span(changed_).subspan(row * elements, elements));
     }
   }
-  const auto pull = [&](std::span<const float> logits, std::span<float> gradient) {
-    for (size_t row = 0; row < rows; ++row) {
-      const size_t c = first + row / count;
-      const float* g = logits.data() + row * k;
-      float* d = gradient.data() + row * k;
-      const float top = *std::max_element(g, g + k);
-      float sum = 0;
-      for (size_t j = 0; j < k; ++j) sum += d[j] = std::exp(g[j] - top);
-      for (size_t j = 0; j < k; ++j) d[j] /= sum;
-      d[c] -= 1;
-      losses_[c - first] += top + std::log(sum) - g[c];
-    }
-  };
-  return classifier_.Gradient(changed_, rows, pull, gradient_);
+  const size_t batch = classifier_.batch();
+  for (size_t begin = 0; begin < rows; begin += batch) {
+    const size_t n = std::min(batch, rows - begin);
+    const auto pull = [&](std::span<const float> logits, std::span<float> gradient) {
+      for (size_t i = 0; i < n; ++i) {
+        const size_t c = (begin + i) / count;
+        losses_[c] += LossAndPull(logits.subspan(i * k, k), first + c, gradient.subspan(i * k, k));
+      }
+    };
+    absl::Status status = classifier_.Gradient(std::span(changed_).subspan(begin * elements, n * elements), n, pull,
+                                               std::span(gradient_).subspan(begin * elements, n * elements));
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Search::Score(Change change, size_t changes, size_t count, std::vector<double>& scores) {

@@ -1,7 +1,7 @@
 // XGBoost JSON and UBJ through its C interface.
 #include <xgboost/c_api.h>
 
-#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -76,6 +76,10 @@ std::string ObjectiveOf(BoosterHandle booster) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Runtime>> OpenXgboost(std::span<const std::byte> model, const CanarySet& set) {
+  // Anything else would be read as XGBoost's old binary format, whose reader believes every length.
+  if (model.size() < 2 || model[0] != std::byte{'{'}) {
+    return absl::InvalidArgumentError("no XGBoost model: neither JSON nor UBJ, which begin with {");
+  }
   BoosterHandle handle = nullptr;
   if (XGBoosterCreate(nullptr, 0, &handle) != 0) return absl::InternalError(absl::StrCat("XGBoost: ", LastError()));
   Booster booster(handle);

@@ -60,8 +60,8 @@ struct TriggerName {
   std::string group, text;
 };
 
-/// N inputs, C classes, T triggers. Vectors of a part that was not asked for, or that the runtime cannot give (gradients
-/// through trees), are empty, and `lacking` says why.
+/// N inputs, C classes, T triggers. Vectors of a part that was not asked for, or that the model cannot give, are empty,
+/// and `lacking` says why.
 struct RawBehaviour {
   uint32_t inputs = 0, classes = 0;
   bool probabilities = false;   ///< The model gave probabilities; logits are then their logarithms.
@@ -73,7 +73,7 @@ struct RawBehaviour {
   std::vector<float> flips;     ///< T: share of the inputs whose class changes.
   std::vector<float> mapped;    ///< T: share of the inputs that go to the commonest other class of their own class.
 
-  std::array<std::vector<float>, 2> perturbation_rate;   ///< C for each size: share of inputs of other classes sent to c.
+  std::array<std::vector<float>, 2> perturbation_rate;   ///< C for each size: share of what was not c, sent to c.
   std::array<std::vector<float>, 2> perturbation_logit;  ///< C for each size: mean logit of c.
 
   std::vector<float> patch_rate;                 ///< C: as perturbation_rate.
@@ -106,9 +106,9 @@ struct RawBehaviour {
   std::vector<std::pair<std::string, float>> cost_ms;
 };
 
-/// Payload of an answer (frame.h): a safetensors file, tensors by the names of the fields above, everything else as JSON
-/// in its metadata. Decoding checks every shape against `inputs` and `classes` and against `set`, that every value is
-/// finite, and every share within [0, 1]: the other side may have been taken over by the model.
+/// Payload of an answer (frame.h): a safetensors file, tensors by the names of the fields above, everything else as
+/// JSON in its metadata. Decoding checks every shape against `inputs` and `classes` and against `set`, that every value
+/// is finite, and every share within [0, 1]: the other side may have been taken over by the model.
 absl::StatusOr<std::string> EncodeBehaviour(const RawBehaviour& behaviour);
 absl::StatusOr<RawBehaviour> DecodeBehaviour(std::string_view payload, const CanarySet& set);
 

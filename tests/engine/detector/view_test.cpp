@@ -15,12 +15,14 @@ namespace {
 using testing::HasSubstr;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-constexpr size_t kFiles = 4, kBehaviour = 4, kColumns = kFiles + kBehaviour + 1;  // The last is a context column.
+constexpr size_t kFiles = 4, kStill = 2, kMoving = 2, kBehaviour = kStill + kMoving;
+constexpr size_t kColumns = kFiles + kBehaviour + 1;  // The last is a context column.
 
 FitOptions Options() {
   FitOptions options = WithoutAutoencoder();
   options.uses.assign(kFiles, ColumnUse::kFiles);
-  options.uses.insert(options.uses.end(), kBehaviour, ColumnUse::kBehaviour);
+  options.uses.insert(options.uses.end(), kStill, ColumnUse::kStill);
+  options.uses.insert(options.uses.end(), kMoving, ColumnUse::kBehaviour);
   options.uses.push_back(ColumnUse::kContext);
   options.canary_sets = {{"digits", std::string(64, 'a')}};
   return options;
@@ -78,26 +80,32 @@ TEST_F(ViewTest, FamiliesTellTheirViews) {
   std::vector<std::pair<std::string, View>> views;
   for (const auto& family : detector_->families()) {
     views.emplace_back(family.key, family.view);
-    EXPECT_EQ(family.features_used, family.view == View::kFiles ? kFiles : kBehaviour) << family.key;
+    const size_t columns[] = {kFiles, kBehaviour, kStill};
+    EXPECT_EQ(family.features_used, columns[static_cast<size_t>(family.view)]) << family.key;
   }
   EXPECT_THAT(views, testing::ElementsAre(std::pair("bare", View::kFiles), std::pair("cnn", View::kFiles),
-                                          std::pair("cnn", View::kBehaviour), std::pair("*", View::kFiles)));
+                                          std::pair("cnn", View::kBehaviour), std::pair("cnn", View::kStill),
+                                          std::pair("*", View::kFiles)));
   EXPECT_TRUE(detector_->ReadsBehaviour("cnn"));
   EXPECT_FALSE(detector_->ReadsBehaviour("bare"));
 }
 
-TEST_F(ViewTest, AContextBeyondTheRangeIsNoted) {
+TEST_F(ViewTest, BeyondTheRangeWhatHoldsStillDecides) {
   std::vector<double> row = fleet_.Row();
   row.back() = 0;
   EXPECT_FALSE(ScoreOf(row).out_of_range.has_value());
-  const double combined = ScoreOf(row).combined;
   row.back() = 1000;
+  EXPECT_EQ(ScoreOf(row).view, View::kStill);
+  const double combined = ScoreOf(row).combined;
+  row[kFiles + kStill] += 100;  // Moves with the recipe: no say out of range.
   const Score out = ScoreOf(row);
   ASSERT_TRUE(out.out_of_range.has_value());
   EXPECT_EQ(out.out_of_range->feature, kColumns - 1);
   EXPECT_EQ(out.out_of_range->value, 1000);
   EXPECT_LT(out.out_of_range->high, 1000);
-  EXPECT_EQ(out.combined, combined);  // It says where the model stands, not how odd it is.
+  EXPECT_EQ(out.combined, combined);
+  row[kFiles] += 100;
+  EXPECT_LE(*ScoreOf(row).p_value, 0.05);
 }
 
 TEST_F(ViewTest, SavingKeepsViewsRangesAndSets) {
@@ -110,7 +118,7 @@ TEST_F(ViewTest, SavingKeepsViewsRangesAndSets) {
   std::vector<double> row = fleet_.Row();
   row.back() = -1000;
   const Score mine = ScoreOf(row), theirs = loaded->ScoreRow(row, "cnn").value();
-  EXPECT_EQ(theirs.view, View::kBehaviour);
+  EXPECT_EQ(theirs.view, View::kStill);
   EXPECT_EQ(theirs.combined, mine.combined);
   EXPECT_EQ(theirs.out_of_range->low, mine.out_of_range->low);
 }
