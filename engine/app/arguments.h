@@ -34,6 +34,12 @@ struct Arguments {
   std::string engine;  ///< Its address; empty: the work is done here.
   std::string detector, token_file, tls_ca, tls_cert, tls_key;
   bool tls = false, plaintext_token = false;
+  // what runs models
+  std::vector<std::string> allow_missing_sandbox;  ///< As canary::PoolOptions::allow_missing.
+  std::vector<std::string> canary;                 ///< fit: files and folders of canary sets.
+  bool no_replay = false;
+  double replay_timeout = 60;  ///< Seconds of one model.
+  std::string picture;         ///< verify: where the triggered input's picture goes; empty: in --model-dir.
   // sanitize_predictions
   double contamination = 0.05;
 };

@@ -16,6 +16,7 @@
 #include "engine/artifact/text.h"
 #include "engine/detector/detector.h"
 #include "engine/serve/engine.h"
+#include "engine/serve/replay_program.h"
 #include "engine/serve/tokens.h"
 
 namespace driftseal::app {
@@ -59,6 +60,23 @@ absl::StatusOr<std::string> CallersLine(const Options& options) {
              certificates);
 }
 
+// Whether models would be run. The sandbox itself is tried when the engine starts.
+absl::StatusOr<std::string> ReplayLine(const Options& options) {
+  if (options.replay == "off") return std::string("never");
+  const std::string program = serve::ReplayProgram();
+  const bool there = ::access(program.c_str(), X_OK) == 0;
+  if (!there && options.replay == "on") {
+    return absl::FailedPreconditionError(Cat("replay is \"on\", and ", program, " is not there"));
+  }
+  if (!there) return Cat("never: ", program, " is not there");
+  const std::string workers =
+      options.replay_workers == 0 ? std::string("one worker a core") : Cat(options.replay_workers, " workers");
+  return Cat(options.replay == "on" ? "" : "where the sandbox can be had: ", workers, ", ", options.replay_timeout_ms,
+             " ms and ", options.replay_memory_bytes >> 20, " MiB a model",
+             options.replay_isolate ? "" : ", many in one process",
+             options.replay_allow_missing.empty() ? "" : ", also without ", options.replay_allow_missing);
+}
+
 std::string Listens(const std::string& address, const Options& options) {
   if (address.empty()) return "no";
   return Cat(address, options.tls_cert.empty() ? ", no TLS" : options.tls_client_ca.empty() ? ", TLS" : ", mutual TLS");
@@ -77,6 +95,8 @@ absl::StatusOr<std::vector<std::pair<const char*, std::string>>> WhatWouldRun(co
   const absl::StatusOr<std::string> callers = CallersLine(options), detector = DetectorLine(options);
   if (!callers.ok()) return callers.status();
   if (!detector.ok()) return detector.status();
+  const absl::StatusOr<std::string> replay = ReplayLine(options);
+  if (!replay.ok()) return replay.status();
   std::error_code error;
   return std::vector<std::pair<const char*, std::string>>{
       {"gRPC", Listens(options.grpc_listen, options)},
@@ -85,6 +105,7 @@ absl::StatusOr<std::vector<std::pair<const char*, std::string>>> WhatWouldRun(co
       {"artifacts", fs::canonical(options.artifact_root, error).string()},
       {"detector", *detector},
       {"state", fs::absolute(options.state_dir, error).string()},
+      {"runs models", *replay},
       {"scores with", Cat(options.backend, ", batches of ", options.batch_rows, " rows")},
   };
 }

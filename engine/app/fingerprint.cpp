@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "engine/app/commands.h"
 #include "engine/app/inputs.h"
+#include "engine/app/replaying.h"
 #include "engine/app/terminal.h"
 #include "engine/artifact/text.h"
 #include "engine/fingerprint/schema.h"
@@ -69,16 +70,27 @@ nlohmann::ordered_json ToJson(const std::string& path, const Fingerprint& finger
   return json;
 }
 
+// With the canary sets of the detector in --model-dir, where one is there.
+absl::StatusOr<screen::Replaying> Replaying(const Arguments& arguments) {
+  const absl::StatusOr<detector::Detector> detector = LoadDetector(arguments);
+  if (absl::IsNotFound(detector.status())) return screen::Replaying();
+  if (!detector.ok()) return detector.status();
+  return OpenReplaying(arguments, &*detector);
+}
+
 }  // namespace
 
 int PrintFingerprints(const Arguments& arguments) {
   absl::StatusOr<Inputs> inputs = FindInputs(arguments);
   if (!inputs.ok()) return Fail(inputs.status());
+  const absl::StatusOr<screen::Replaying> replaying = Replaying(arguments);
+  if (!replaying.ok()) return Fail(replaying.status());
+  const fingerprint::Options options{.prober = replaying->prober.get()};
   const bool csv = !arguments.json && inputs->subjects.size() > 1;
   if (csv) std::printf("%s\n", CsvHeader().c_str());
   int code = 0;
   for (const screen::Subject& subject : inputs->subjects) {
-    absl::StatusOr<screen::Fingerprinted> read = screen::FingerprintOf(subject, inputs->root, {});
+    absl::StatusOr<screen::Fingerprinted> read = screen::FingerprintOf(subject, inputs->root, options);
     if (!read.ok()) {
       code = Fail(read.status());
     } else if (arguments.json) {

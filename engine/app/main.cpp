@@ -6,6 +6,7 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_format.h"
+#include "engine/app/canary.h"
 #include "engine/app/commands.h"
 #include "engine/app/inputs.h"
 #include "engine/app/serve.h"
@@ -86,6 +87,12 @@ class Command {
   Command& OutputPath(const std::string& what) {
     return sub_->add_option("--output-path", arguments_.output_path, what), *this;
   }
+  Command& Picture() {
+    sub_->add_option("--picture", arguments_.picture,
+                     "Where the picture of the triggered input goes when the verdict is no pass "
+                     "[MODEL_DIR/pictures/MODEL.png]");
+    return *this;
+  }
   Command& Overwrite(const std::string& what) {
     return sub_->add_flag("--overwrite", arguments_.overwrite, what), *this;
   }
@@ -96,6 +103,23 @@ class Command {
     sub_->add_option("--quarantine-alpha", arguments_.quarantine_alpha,
                      "Quarantine at p <= this [0.01, or --alpha where that is less]")
         ->check(Between(1e-6, 0.5));
+    return *this;
+  }
+  /// For commands that run models.
+  Command& Sandbox() {
+    sub_->add_option("--allow-missing-sandbox", arguments_.allow_missing_sandbox,
+                     "Run models without this measure of the sandbox (landlock, network-namespace, ...; all), where "
+                     "this machine lacks it; may be given several times [none]")
+        ->expected(1)
+        ->take_all();
+    sub_->add_option("--replay-timeout", arguments_.replay_timeout, "Seconds that one model may run [60]")
+        ->check(Between(0.1, 86400));
+    return *this;
+  }
+  /// For commands that run models where the detector was fitted with canary sets.
+  Command& Replay() {
+    Sandbox();
+    sub_->add_flag("--no-replay", arguments_.no_replay, "Read the models' files and run none of them");
     return *this;
   }
   /// A running engine may do the work. Call it last: what is the engine's own affair cannot be told to it.
@@ -127,10 +151,12 @@ class Command {
     return *this;
   }
   Command& Fleet() {
-    Many().ModelDir().Backend("reference").Levels().OutputPath("The report [in --model-dir]");
+    Many().ModelDir().Backend("reference").Levels().Replay().OutputPath("The report [in --model-dir]");
     sub_->add_flag("--all", arguments_.show_all, "List every model, also those that pass");
     sub_->add_flag("--restart", arguments_.restart, "Do not go on with an interrupted run");
-    return Engine({"--root", "--threads", "--backend", "--crossover-rows"}).Detector();
+    return Engine(
+               {"--root", "--threads", "--backend", "--crossover-rows", "--allow-missing-sandbox", "--replay-timeout"})
+        .Detector();
   }
   CLI::App* operator->() { return sub_; }
 
@@ -151,18 +177,16 @@ void AddFit(CLI::App& app, Arguments& a, int& code) {
   fit->add_option("--family-minimum", a.family_minimum, "Smaller families share the global detector [20]");
   fit->add_option("--alpha", a.alpha, "Level whose promise is shown [0.05]")->check(Between(1e-6, 0.5));
   fit->add_option("--delta", a.delta, "1 - confidence of the promise [0.05]")->check(Between(1e-6, 0.5));
-  fit.Engine({"--root", "--threads", "--model-dir"});
+  fit->add_option("--canary", a.canary,
+                  "Canary set (a file, or a folder of them) that models are run on to learn what they do; may be given "
+                  "several times [none: files alone]")
+      ->expected(1)
+      ->take_all();
+  fit.Sandbox().Engine({"--root", "--threads", "--model-dir", "--allow-missing-sandbox", "--replay-timeout"});
   fit->add_flag("--activate", a.activate, "Make it the version that requests for its name come to")
       ->needs("--engine")
       ->group("With an engine");
 }
-
-int NotBuiltYet(const char* command) {
-  std::fprintf(stderr, "driftseal: %s is not built yet\n", command);
-  return kUsage;
-}
-int MaterializeCanary(const Arguments&) { return NotBuiltYet("materialize_canary"); }
-int MaterializeCanaryAll(const Arguments&) { return NotBuiltYet("materialize_canary_all"); }
 
 void AddCommands(CLI::App& app, Arguments& a, int& code) {
   AddFit(app, a, code);
@@ -173,8 +197,9 @@ void AddCommands(CLI::App& app, Arguments& a, int& code) {
       .ModelDir()
       .Backend("reference; auto for rows")
       .Levels()
+      .Replay()
       .OutputPath("Also write the result as JSON")
-      .Engine({"--root", "--model-dir", "--backend", "--crossover-rows"})
+      .Engine({"--root", "--model-dir", "--backend", "--crossover-rows", "--allow-missing-sandbox", "--replay-timeout"})
       .Detector();
   Command(app, a, code, "score_all", "The same for every model of a folder, with a report", ScoreAll)
       .Paths("Folders or files")
@@ -185,8 +210,10 @@ void AddCommands(CLI::App& app, Arguments& a, int& code) {
       .ModelDir()
       .Backend("reference")
       .Levels()
+      .Replay()
       .OutputPath("Also write the result as JSON")
-      .Engine({"--root", "--model-dir", "--backend", "--crossover-rows"})
+      .Picture()
+      .Engine({"--root", "--model-dir", "--backend", "--crossover-rows", "--allow-missing-sandbox", "--replay-timeout"})
       .Detector();
   Command(app, a, code, "verify_all", "The same for every model of a folder, with a report", VerifyAll)
       .Paths("Folders or files")
@@ -215,15 +242,14 @@ void AddCommands(CLI::App& app, Arguments& a, int& code) {
   Command(app, a, code, "fingerprint", "The fingerprint of one model as a table, of many as CSV (JSON: a line a model)",
           PrintFingerprints)
       .Paths("Folders or files")
-      .Many();
+      .Many()
+      .ModelDir()
+      .Replay();
   Command(app, a, code, "schema", "The fingerprint's columns: name, group, unit, definition (Markdown or JSON)",
           PrintSchema);
   AddServe(app, code);
   AddToken(app, code);
-  Command(app, a, code, "materialize_canary", "Canary inputs of one model (not built yet)", MaterializeCanary)
-      ->allow_extras();
-  Command(app, a, code, "materialize_canary_all", "Canary inputs of many models (not built yet)", MaterializeCanaryAll)
-      ->allow_extras();
+  AddCanaryCommands(app, a, code);
 }
 
 bool IsCommand(const CLI::App& app, const std::string& name) {

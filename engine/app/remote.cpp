@@ -64,6 +64,7 @@ int RemoteScreenOne(const Arguments& arguments, screen::Mode mode) {
   request.quarantine_alpha = arguments.quarantine_alpha;
   request.score_only = mode == screen::Mode::kScore;
   request.want_report_entry = true;
+  request.no_replay = arguments.no_replay;
   request.priority = Priority::kHigh;
   const Result<Verdict> verdict = client->Verify(request, {}, WithoutLimit());
   if (!verdict.ok()) return Fail(EngineError(arguments, verdict.status()));
@@ -72,7 +73,7 @@ int RemoteScreenOne(const Arguments& arguments, screen::Mode mode) {
   if (!entry.is_object() || !entry.value("verdict", nlohmann::ordered_json()).is_string()) {
     return Fail(absl::InternalError(artifact::Cat("engine ", arguments.engine, ": its verdict has no report entry")));
   }
-  return TellEntry(arguments, entry);
+  return TellEntry(arguments, entry, mode);
 }
 
 }  // namespace driftseal::app

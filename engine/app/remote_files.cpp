@@ -68,6 +68,7 @@ int RemoteFit(const Arguments& arguments) {
   request.activate = arguments.activate;
   request.alpha = arguments.alpha;
   request.delta = arguments.delta;
+  for (const std::string& path : arguments.canary) request.canary.push_back(BeneathRoot(path));
   const Result<Operation> begun = client->Fit(request);
   if (!begun.ok()) return Fail(EngineError(arguments, begun.status()));
   OperationProgress progress;

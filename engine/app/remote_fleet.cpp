@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "engine/app/inputs.h"
 #include "engine/app/remote.h"
+#include "engine/app/replaying.h"
 #include "engine/app/report_run.h"
 #include "engine/artifact/text.h"
 #include "engine/screen/report.h"
@@ -54,6 +55,7 @@ class RemoteFleet {
     request_.score_only = mode == screen::Mode::kScore;
     request_.want_report_entry = true;
     request_.only_eligible = arguments.only_eligible;
+    request_.no_replay = arguments.no_replay;
   }
 
   absl::StatusOr<std::optional<screen::Entry>> Next() {
@@ -140,6 +142,11 @@ int RemoteScreenAll(const Arguments& arguments, const FleetCommand& command,
   std::string pinned;  // The whole report is one version's, whatever is activated meanwhile.
   if (!without) {
     source.detector = DetectorJson(detector->name, detector->version, detector->schema, detector->sha256);
+    if (detector->replays && !arguments.no_replay) {
+      std::vector<canary::SetId> sets;
+      for (const CanarySet& set : detector->canary_sets) sets.push_back({set.name, set.sha256});
+      source.replay = ReplayJson(sets);
+    }
     pinned = artifact::Cat(detector->name, "@", detector->version);
   }
   source.root = ".";

@@ -86,7 +86,8 @@ ordered_json Header(const Arguments& arguments, const FleetCommand& command, con
           {"meta_glob", arguments.meta_glob},
           {"only_eligible", arguments.only_eligible},
           {"policy", {{"alpha", arguments.alpha}, {"quarantine_alpha", arguments.quarantine_alpha}}},
-          {"detector", source.detector}};
+          {"detector", source.detector},
+          {"replay", source.replay}};
 }
 
 void PrintSummary(const screen::Tally& tally, const std::string& report, size_t resumed, size_t screened,

@@ -29,6 +29,7 @@ struct FleetSource {
   std::string root;  ///< As the report names it.
   std::vector<screen::Subject> subjects;
   nlohmann::ordered_json detector;  ///< As in the report's header; null: none.
+  nlohmann::ordered_json replay;    ///< As in the report's header; null: nothing is run.
   std::string where;                ///< Where no detector was found, if there is none.
   /// Begins to screen at the subject of this index.
   std::function<NextEntry(size_t first)> begin;

@@ -7,9 +7,11 @@
 #include "engine/app/commands.h"
 #include "engine/app/inputs.h"
 #include "engine/app/remote.h"
+#include "engine/app/replaying.h"
 #include "engine/app/report_run.h"
 #include "engine/artifact/text.h"
 #include "engine/detector/registry.h"
+#include "engine/screen/canary_sets.h"
 #include "engine/screen/fleet.h"
 
 namespace driftseal::app {
@@ -36,8 +38,12 @@ int ScreenAll(const Arguments& arguments, const FleetCommand& command) {
   source.root = inputs->root.path();
   source.subjects = std::move(inputs->subjects);
   source.where = arguments.model_dir;
+  absl::StatusOr<screen::Replaying> replaying = OpenReplaying(arguments, without ? nullptr : &*detector);
+  if (!replaying.ok()) return Fail(replaying.status());
+  if (replaying->prober != nullptr) source.replay = ReplayJson(screen::CanarySetsOf(*detector));
   const screen::Screener screener(&inputs->root, without ? nullptr : &*detector, command.mode,
-                                  {arguments.alpha, arguments.quarantine_alpha}, arguments.only_eligible);
+                                  {arguments.alpha, arguments.quarantine_alpha}, arguments.only_eligible,
+                                  *std::move(replaying));
   source.begin = [&](size_t first) -> NextEntry {
     auto run = std::make_shared<screen::FleetRun>(&screener, source.subjects, first, Threads(arguments));
     return [run]() -> absl::StatusOr<std::optional<screen::Entry>> { return run->Next(); };

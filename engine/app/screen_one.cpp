@@ -1,8 +1,10 @@
 #include <cstdio>
+#include <utility>
 
 #include "engine/app/commands.h"
 #include "engine/app/inputs.h"
 #include "engine/app/remote.h"
+#include "engine/app/replaying.h"
 #include "engine/app/rows.h"
 #include "engine/app/tell.h"
 #include "engine/screen/report.h"
@@ -23,10 +25,13 @@ int ScreenOne(const Arguments& arguments, screen::Mode mode) {
     if (absl::Status status = ChooseBackendForModels(arguments, *detector); !status.ok()) return Fail(status);
   }
   const screen::Policy policy{arguments.alpha, arguments.quarantine_alpha};
-  const screen::Screener screener(&inputs->root, without ? nullptr : &*detector, mode, policy, false);
+  absl::StatusOr<screen::Replaying> replaying = OpenReplaying(arguments, without ? nullptr : &*detector);
+  if (!replaying.ok()) return Fail(replaying.status());
+  const screen::Screener screener(&inputs->root, without ? nullptr : &*detector, mode, policy, false,
+                                  *std::move(replaying));
   const screen::Result result = screener.Screen(inputs->subjects.front());
   if (!result.error.ok()) return Fail(result.error);
-  return TellEntry(arguments, screen::ToJson(result));
+  return TellEntry(arguments, screen::ToJson(result), mode);
 }
 
 }  // namespace

@@ -4,16 +4,23 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "engine/app/arguments.h"
 #include "engine/screen/backfill.h"
+#include "engine/screen/screen.h"
 #include "nlohmann/json.hpp"
 
 // What a command says, made from its JSON: whoever did the work, this program or an engine, it reads the same.
 namespace driftseal::app {
 
 /// One model's entry of a report (docs/schemas/report.schema.json, "model"). Writes it to --output-path where asked,
-/// prints it as text or JSON, and gives the exit code.
-int TellEntry(const Arguments& arguments, const nlohmann::ordered_json& entry);
+/// prints it as text or JSON, and gives the exit code. Of Mode::kVerify the picture in the evidence of its trigger test
+/// becomes a file.
+int TellEntry(const Arguments& arguments, const nlohmann::ordered_json& entry, screen::Mode mode);
+
+/// Writes the picture of the triggered input that the entry holds to --picture, or beneath --model-dir, and says where;
+/// empty where it holds none, or where JSON is printed and no path was given.
+absl::StatusOr<std::string> WritePicture(const Arguments& arguments, const nlohmann::ordered_json& entry);
 
 /// What was fitted (fit.schema.json): `place` is where it lies, `next` the flags by which the next command finds it.
 void TellFit(const Arguments& arguments, const nlohmann::ordered_json& summary, double seconds,

@@ -28,6 +28,8 @@ void PrintScore(const ordered_json& score) {
     members +=
         artifact::Cat(members.empty() ? "" : ", ", name, " ", absl::StrFormat("%.2f", NumberOf(member, "normalised")));
   }
+  const std::string view = TextOf(score, "view");
+  if (!view.empty()) std::printf("  view     %s\n", view == "behaviour" ? "behaviour" : "files alone");
   std::printf("  members  %s (0 is the family's median, 1 its 90 %% quantile)\n", Printable(members).c_str());
   const std::string remark = TextOf(score, "remark");
   if (!remark.empty()) std::printf("  remark   %s\n", Printable(remark).c_str());
@@ -67,16 +69,23 @@ void PrintEntry(const ordered_json& entry) {
 
 }  // namespace
 
-int TellEntry(const Arguments& arguments, const ordered_json& entry) {
+int TellEntry(const Arguments& arguments, const ordered_json& entry, screen::Mode mode) {
   const std::string text = screen::Dump(entry, 2);
   if (!arguments.output_path.empty()) {
     const absl::Status status = artifact::WriteFileAtomically(arguments.output_path, artifact::Cat(text, "\n"));
     if (!status.ok()) return Fail(status);
   }
+  absl::StatusOr<std::string> picture = std::string();
+  if (mode == screen::Mode::kVerify) picture = WritePicture(arguments, entry);
+  if (!picture.ok()) return Fail(picture.status());
   if (arguments.json) {
     std::printf("%s\n", text.c_str());
   } else {
     PrintEntry(entry);
+    if (!picture->empty()) {
+      std::printf("\n  picture  %s (left: the input as it is; middle: with the trigger; right: what changed)\n",
+                  Printable(*picture).c_str());
+    }
   }
   screen::Tally tally;
   screen::Count(entry, tally);

@@ -30,6 +30,22 @@ std::string Promise(const ordered_json& family, double alpha, double delta) {
                          100 * (1 - delta), CountOf(guarantee, "models_needed"));
 }
 
+// Which models were run, and why others were not.
+void TellBehaviour(const ordered_json& behaviour) {
+  if (!behaviour.is_object()) return;
+  std::string sets;
+  for (const ordered_json& set : PartOf(behaviour, "canary_sets")) {
+    sets += artifact::Cat(sets.empty() ? "" : ", ", TextOf(set, "name"), " (", CountOf(set, "inputs"), " inputs)");
+  }
+  std::printf("behaviour of %zu models measured on %s, %s of replay\n", CountOf(behaviour, "measured"),
+              Printable(sets).c_str(), Duration(NumberOf(behaviour, "replay_seconds")).c_str());
+  for (const ordered_json& group : PartOf(behaviour, "not_run")) {
+    const std::string text = artifact::Cat(CountOf(group, "models"), " by files alone: ", TextOf(group, "reason"), " (",
+                                           TextOf(group, "example"), ")");
+    std::printf("%s\n", Printable(text).c_str());
+  }
+}
+
 }  // namespace
 
 void TellFit(const Arguments& arguments, const ordered_json& summary, double seconds, const std::string& place,
@@ -45,6 +61,7 @@ void TellFit(const Arguments& arguments, const ordered_json& summary, double sec
                FlagOf(family, "own_detector") ? "own" : "global", Promise(family, arguments.alpha, arguments.delta)});
   }
   table.Print(6);
+  TellBehaviour(PartOf(summary, "behaviour"));
   for (const ordered_json& model : PartOf(summary, "left_out")) {
     const std::string text = artifact::Cat(TextOf(model, "path"), ": ", TextOf(model, "reason"));
     std::printf("left out: %s\n", Printable(text).c_str());

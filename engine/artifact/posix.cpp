@@ -13,8 +13,10 @@
 
 namespace driftseal::artifact {
 
-UniqueFd::~UniqueFd() {
-  if (fd_ >= 0) close(fd_);
+UniqueFd::~UniqueFd() { Close(); }
+
+void UniqueFd::Close() {
+  if (fd_ >= 0) close(std::exchange(fd_, -1));
 }
 
 absl::Status ErrnoStatus(int error, std::string_view name, std::string_view what) {

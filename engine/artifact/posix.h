@@ -22,6 +22,8 @@ class UniqueFd {
   ~UniqueFd();
 
   int get() const { return fd_; }
+  bool open() const { return fd_ >= 0; }
+  void Close();
   int release() { return std::exchange(fd_, -1); }
 
  private:

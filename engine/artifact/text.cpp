@@ -19,9 +19,8 @@ std::vector<std::string_view> SplitNonEmpty(std::string_view text, char separato
   return parts;
 }
 
-std::string Quoted(std::string_view text) {
-  constexpr size_t kShown = 120;
-  return Cat("\"", absl::Utf8SafeCEscape(ForAbsl(text.substr(0, kShown))), text.size() > kShown ? "...\"" : "\"");
+std::string Quoted(std::string_view text, size_t shown) {
+  return Cat("\"", absl::Utf8SafeCEscape(ForAbsl(text.substr(0, shown))), text.size() > shown ? "...\"" : "\"");
 }
 
 size_t DecodeUtf8(std::string_view text, uint32_t& code) {

@@ -26,8 +26,8 @@ std::string Cat(const Parts&... parts) {
 
 /// The parts of `text` between the separators, empty ones left out.
 std::vector<std::string_view> SplitNonEmpty(std::string_view text, char separator);
-/// `text` in quotes, cut and escaped for a message: names come from hostile files.
-std::string Quoted(std::string_view text);
+/// `text` in quotes, cut to `shown` bytes and escaped for a message: names come from hostile files.
+std::string Quoted(std::string_view text, size_t shown = 120);
 
 /// Code point and length in bytes of the first character of `text`, which is not empty; 0 for bytes that are not UTF-8
 /// (RFC 3629: shortest forms only, no surrogates).

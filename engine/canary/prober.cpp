@@ -21,6 +21,8 @@ bool IsFor(const CanarySet& set, std::string_view domain, std::string_view task)
   return fits(domain, set.domain) && fits(task, set.task);
 }
 
+}  // namespace
+
 absl::StatusOr<replay::ModelRuntime> RuntimeOf(artifact::Format format) {
   switch (format) {
     case artifact::Format::kTorchZip:
@@ -33,8 +35,6 @@ absl::StatusOr<replay::ModelRuntime> RuntimeOf(artifact::Format format) {
   }
   return absl::UnimplementedError("safetensors hold weights alone, which cannot be run: save a TorchScript archive");
 }
-
-}  // namespace
 
 Prober::Prober(std::shared_ptr<ReplayPool> pool, std::vector<CanarySet> sets, replay::ProbeOptions options)
     : pool_(std::move(pool)), sets_(std::move(sets)), options_(options) {}

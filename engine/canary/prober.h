@@ -14,6 +14,9 @@
 
 namespace driftseal::canary {
 
+/// What runs models of a format. Unimplemented: weights alone cannot be run (safetensors).
+absl::StatusOr<replay::ModelRuntime> RuntimeOf(artifact::Format format);
+
 /// Measures the behaviour of model files on the canary set that fits them. Immutable, safe to share between threads.
 class Prober {
  public:
@@ -32,7 +35,7 @@ class Prober {
                                    std::string_view task) const;
 
   const std::vector<replay::CanarySet>& sets() const { return sets_; }
-  const ReplayPool& pool() const { return *pool_; }
+  ReplayPool& pool() const { return *pool_; }
 
  private:
   std::shared_ptr<ReplayPool> pool_;

@@ -2,8 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -12,55 +10,34 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdlib>
-#include <cstring>
 #include <functional>
 #include <optional>
 #include <thread>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "engine/artifact/posix.h"
 #include "engine/artifact/text.h"
 #include "engine/replay/protocol/frame.h"
+#include "engine/replay/protocol/launch.h"
 
 namespace driftseal::detector {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 using artifact::Cat;
+using artifact::UniqueFd;
 
 constexpr size_t kErrorTail = 2000;  ///< Bytes of standard error that go into a message.
-
-/// A file descriptor that closes itself.
-class Descriptor {
- public:
-  Descriptor() = default;
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Descriptor() { Close(); }
-  int get() const { return fd_; }
-  bool open() const { return fd_ >= 0; }
-  void Close() {
-    if (fd_ >= 0) close(std::exchange(fd_, -1));
-  }
-
- private:
-  int fd_ = -1;
-};
 
 /// The engine's end and the child's end of one stream. Sockets, because writing to one whose reader is gone can be made
 /// to fail without raising SIGPIPE in a process that is not ours to change.
 struct Stream {
-  Descriptor ours, theirs;
+  UniqueFd ours, theirs;
   static absl::StatusOr<Stream> Make() {
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return absl::ErrnoToStatus(errno, "socketpair");
-    Stream stream{Descriptor(ends[0]), Descriptor(ends[1])};
+    Stream stream{UniqueFd(ends[0]), UniqueFd(ends[1])};
     if (fcntl(stream.ours.get(), F_SETFL, O_NONBLOCK) != 0) return absl::ErrnoToStatus(errno, "fcntl");
     return stream;
   }
@@ -74,21 +51,15 @@ class Child {
   Child(Child&& other) noexcept : pid_(std::exchange(other.pid_, -1)) {}
   Child& operator=(Child&&) = delete;
   ~Child() {
-    if (pid_ < 0) return;
-    kill(-pid_, SIGKILL);
-    while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
-    }
+    if (pid_ >= 0) replay::KillGroup(pid_);
   }
   /// The wait status; nothing when the child still runs at the deadline, or when it is not waited for any longer.
   std::optional<int> Wait(Clock::time_point deadline, const std::stop_token& stop) {
-    int status = 0;
     for (;;) {
-      const pid_t ended = waitpid(pid_, &status, WNOHANG);
-      if (ended == pid_) {
+      if (const std::optional<int> status = replay::TryWait(pid_)) {
         pid_ = -1;
         return status;
       }
-      if (ended < 0 && errno != EINTR) return std::nullopt;
       if (Clock::now() >= deadline || stop.stop_requested()) return std::nullopt;
       std::this_thread::sleep_for(std::chrono::milliseconds(2));
     }
@@ -101,45 +72,23 @@ class Child {
 
 absl::StatusOr<Child> Child::Start(const std::string& program, const Stream& in, const Stream& out,
                                    const Stream& error) {
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawnattr_init(&attributes);
-  posix_spawn_file_actions_adddup2(&actions, in.theirs.get(), STDIN_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, out.theirs.get(), STDOUT_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, error.theirs.get(), STDERR_FILENO);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
-  posix_spawnattr_setpgroup(&attributes, 0);
-
-  // One thread a job is what makes results repeatable; arenas would each reserve address space, which is limited.
-  std::vector<std::string> environment = {"LC_ALL=C", "OMP_NUM_THREADS=1", "MKL_NUM_THREADS=1", "MALLOC_ARENA_MAX=2"};
-  if (const char* path = std::getenv("LD_LIBRARY_PATH")) environment.push_back(Cat("LD_LIBRARY_PATH=", path));
-  std::vector<char*> environment_pointers;
-  for (std::string& entry : environment) environment_pointers.push_back(entry.data());
-  environment_pointers.push_back(nullptr);
-  std::string name = program;
-  std::array<char*, 2> arguments = {name.data(), nullptr};
-
-  pid_t pid = -1;
-  const int failure =
-      posix_spawn(&pid, program.c_str(), &actions, &attributes, arguments.data(), environment_pointers.data());
-  posix_spawnattr_destroy(&attributes);
-  posix_spawn_file_actions_destroy(&actions);
-  if (failure != 0) {
-    return absl::FailedPreconditionError(Cat(program, ": cannot be started: ", std::strerror(failure)));
-  }
-  return Child(pid);
+  const std::array<std::pair<int, int>, 3> descriptors = {std::pair(in.theirs.get(), STDIN_FILENO),
+                                                          std::pair(out.theirs.get(), STDOUT_FILENO),
+                                                          std::pair(error.theirs.get(), STDERR_FILENO)};
+  absl::StatusOr<pid_t> pid = replay::StartProgram(program, {}, descriptors);
+  if (!pid.ok()) return pid.status();
+  return Child(*pid);
 }
 
 /// Sends what the socket takes. An error is no failure: a child that stops reading will be judged by its answer.
-void Send(Descriptor& to, std::string_view& rest) {
+void Send(UniqueFd& to, std::string_view& rest) {
   const ssize_t sent = send(to.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
   if (sent > 0) rest.remove_prefix(static_cast<size_t>(sent));
   if (rest.empty() || (sent < 0 && errno != EAGAIN && errno != EINTR)) to.Close();
 }
 
 /// Appends what is there; closes `from` at its end.
-void Receive(Descriptor& from, std::string& into) {
+void Receive(UniqueFd& from, std::string& into) {
   std::array<char, 65536> buffer;
   const ssize_t got = read(from.get(), buffer.data(), buffer.size());
   if (got > 0) into.append(buffer.data(), static_cast<size_t>(got));
@@ -157,7 +106,7 @@ class StopEvent {
   void Raise() {
     if (event_.open()) eventfd_write(event_.get(), 1);
   }
-  Descriptor event_;
+  UniqueFd event_;
   std::stop_callback<std::function<void()>> callback_;
 };
 
@@ -199,11 +148,6 @@ absl::StatusOr<std::string> Payload(std::string answer) {
   return answer;
 }
 
-std::string Ending(int status) {
-  if (WIFSIGNALED(status)) return Cat("was ended by signal ", WTERMSIG(status), " (", strsignal(WTERMSIG(status)), ")");
-  return Cat("ended with exit code ", WEXITSTATUS(status));
-}
-
 }  // namespace
 
 absl::StatusOr<std::string> CallReplay(const std::string& program, std::string_view request,
@@ -225,7 +169,8 @@ absl::StatusOr<std::string> CallReplay(const std::string& program, std::string_v
   const std::string said = error_text.empty() ? "" : Cat("; it said: ", artifact::Quoted(error_text));
   if (status.ok() && !ending && stop.stop_requested()) status = absl::CancelledError("was stopped");
   if (status.ok() && !ending) status = absl::DeadlineExceededError("it answered, but did not end in time");
-  if (status.ok() && (!WIFEXITED(*ending) || WEXITSTATUS(*ending) != 0)) status = absl::InternalError(Ending(*ending));
+  if (status.ok() && (!WIFEXITED(*ending) || WEXITSTATUS(*ending) != 0))
+    status = absl::InternalError(replay::EndingText(*ending));
   absl::StatusOr<std::string> payload = status.ok() ? Payload(std::move(answer)) : status;
   if (!payload.ok()) {
     return absl::Status(payload.status().code(), Cat(program, ": ", std::string(payload.status().message()), said));

@@ -101,7 +101,7 @@ int Registry::NextVersion(std::string_view name) const {
   return list.empty() ? 1 : list.back().version + 1;
 }
 
-absl::StatusOr<RegisteredDetector> Registry::Add(Detector detector, bool activate) {
+absl::StatusOr<RegisteredDetector> Registry::Add(Detector detector, bool activate, std::span<const BesideFile> beside) {
   State& state = *state_;
   const std::lock_guard lock(state.changes);
   const std::string name = detector.name();
@@ -112,7 +112,7 @@ absl::StatusOr<RegisteredDetector> Registry::Add(Detector detector, bool activat
     return absl::AlreadyExistsError(Cat("there is a detector ", IdOf(name, number), "; versions are never replaced"));
   }
   if (absl::Status status = state.Use(detector); !status.ok()) return status;
-  const absl::StatusOr<std::string> digest = state.folder.Store(detector);
+  const absl::StatusOr<std::string> digest = state.folder.Store(detector, beside);
   if (!digest.ok()) return digest.status();
 
   auto version = std::make_shared<Version>();

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,8 +45,15 @@ struct RegisteredDetector {
   bool stored = false;  ///< In state_dir; otherwise in model_dir.
   std::string schema_name;
   int schema_version = 0;
-  std::string origin;  ///< Detector::origin().
-  std::string sha256;  ///< DigestOf its folder.
+  std::string origin;       ///< Detector::origin().
+  std::string sha256;       ///< DigestOf its folder.
+  std::string folder = {};  ///< Where its files lie, on this machine.
+};
+
+/// A file that is kept with a stored detector (its canary sets).
+struct BesideFile {
+  std::string name;  ///< In the detector's folder: "canary/digits.safetensors".
+  std::string_view bytes;
 };
 
 /// SHA-256 (hex) over the digests of a detector's two files: which detector a report was made with.
@@ -82,9 +90,10 @@ class Registry {
   int NextVersion(std::string_view name) const;
 
   /// Stores a detector under its own name and version; the first version of a name is active at once, others where
-  /// `activate` says so. On disk when it returns. AlreadyExists for a version that is there, InvalidArgument for a name
-  /// (CheckName), FailedPrecondition where the backend cannot take it; nothing is left behind by an error.
-  absl::StatusOr<RegisteredDetector> Add(Detector detector, bool activate);
+  /// `activate` says so. What lies `beside` it comes and goes with it. On disk when it returns. AlreadyExists for a
+  /// version that is there, InvalidArgument for a name (CheckName), FailedPrecondition where the backend cannot take
+  /// it; nothing is left behind by an error.
+  absl::StatusOr<RegisteredDetector> Add(Detector detector, bool activate, std::span<const BesideFile> beside = {});
   /// Makes "name@version" the active version of its name: requests that come later have it, those that came before keep
   /// theirs. On disk when it returns. NotFound; errors of loading, after which everything is as before.
   absl::StatusOr<RegisteredDetector> Activate(std::string_view id);

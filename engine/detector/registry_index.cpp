@@ -41,6 +41,12 @@ absl::Status MakeFolder(const std::string& folder) {
   return error ? artifact::ErrnoStatus(error.value(), folder, "cannot be made") : absl::OkStatus();
 }
 
+absl::Status WriteBeside(const std::string& folder, const BesideFile& file) {
+  const std::string path = Cat(folder, "/", file.name);
+  if (absl::Status made = MakeFolder(path.substr(0, path.rfind('/'))); !made.ok()) return made;
+  return artifact::WriteFileAtomically(path, file.bytes);
+}
+
 RegisteredDetector ReadVersion(StateReader& in, const Json& json, const std::string& where, const std::string& name) {
   RegisteredDetector version;
   version.name = name;
@@ -146,11 +152,14 @@ std::string RegistryFolder::FolderOf(std::string_view name, int version) const {
   return Cat(state_dir_, "/detectors/", name, "/", version);
 }
 
-absl::StatusOr<std::string> RegistryFolder::Store(const Detector& detector) const {
+absl::StatusOr<std::string> RegistryFolder::Store(const Detector& detector, std::span<const BesideFile> beside) const {
   const std::string all = state_dir_ + "/detectors", incoming = Cat(all, "/", kIncoming),
                     of_name = Cat(all, "/", detector.name()), folder = FolderOf(detector.name(), detector.version());
   std::error_code error;
   absl::Status status = detector.Save(incoming);
+  for (const BesideFile& file : beside) {
+    if (status.ok()) status = WriteBeside(incoming, file);
+  }
   if (status.ok()) status = SyncFolder(incoming);
   absl::StatusOr<std::string> digest = status.ok() ? DigestOf(incoming) : status;
   status = digest.status();

@@ -2,6 +2,7 @@
 #define DRIFTSEAL_ENGINE_DETECTOR_REGISTRY_INDEX_H_
 
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,9 +36,9 @@ class RegistryFolder {
   absl::Status Write(const Index& index) const;
 
   std::string FolderOf(std::string_view name, int version) const;
-  /// Saves the detector in its folder, durably, and returns the digest of its files. A folder that the index does not
-  /// name is replaced.
-  absl::StatusOr<std::string> Store(const Detector& detector) const;
+  /// Saves the detector and what lies beside it in its folder, durably, and returns the digest of its files. A folder
+  /// that the index does not name is replaced.
+  absl::StatusOr<std::string> Store(const Detector& detector, std::span<const BesideFile> beside = {}) const;
   void Remove(std::string_view name, int version) const;
 
  private:

@@ -139,6 +139,7 @@ absl::Status Registry::State::Publish() {
       }
       next->by_id[IdOf(name, number)] = slot;
       next->list.push_back(version->about);
+      next->list.back().folder = version->folder;
       next->list.back().active = number == active;
     }
   }
@@ -180,6 +181,7 @@ absl::StatusOr<RegisteredDetector> Registry::State::Describe(std::string_view id
   if (found != now->by_id.end()) {
     RegisteredDetector about = found->second.version->about;
     about.active = found->second.resident != nullptr;
+    about.folder = found->second.version->folder;
     return about;
   }
   if (!id.empty()) {

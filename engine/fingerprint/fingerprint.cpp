@@ -252,11 +252,13 @@ Fingerprint FromMeta(const ModelMeta& meta, const std::string& meta_directory, c
   FileEvidence model{"model", meta.model_path, meta.model_sha256, std::nullopt, absl::OkStatus()};
   FileEvidence predictions{"predictions", meta.predictions_path, meta.predictions_sha256, std::nullopt,
                            absl::OkStatus()};
-  std::optional<Source> model_source, predictions_source;
+  FileEvidence canary{"canary", meta.canary_path, meta.canary_sha256, std::nullopt, absl::OkStatus()};
+  std::optional<Source> model_source, predictions_source, canary_source;
   if (!meta.model_path.empty()) model_source = OpenInto(finder, model);
   if (!meta.predictions_path.empty()) predictions_source = OpenInto(finder, predictions);
-  HashInto(std::array<const std::optional<Source>*, 2>{&model_source, &predictions_source},
-           std::array<FileEvidence*, 2>{&model, &predictions});
+  if (!meta.canary_path.empty()) canary_source = OpenInto(finder, canary);
+  HashInto(std::array<const std::optional<Source>*, 3>{&model_source, &predictions_source, &canary_source},
+           std::array<FileEvidence*, 3>{&model, &predictions, &canary});
 
   if (model_source) {
     Keep(ModelFeatures(*model_source, meta.parameter_count, options, out, row), model);
@@ -273,6 +275,7 @@ Fingerprint FromMeta(const ModelMeta& meta, const std::string& meta_directory, c
   }
   if (!meta.model_path.empty()) out.files.push_back(std::move(model));
   if (!meta.predictions_path.empty()) out.files.push_back(std::move(predictions));
+  if (!meta.canary_path.empty()) out.files.push_back(std::move(canary));
   RelatedFiles(meta, finder, out);
   std::move(row).Finish(out);
   return out;

@@ -34,7 +34,7 @@ struct Missing {
 
 /// What one file of the artifact came to.
 struct FileEvidence {
-  std::string role;  ///< "model", "predictions", "related"
+  std::string role;  ///< "model", "predictions", "canary", "related"
   std::string path;  ///< As the meta file names it.
   std::optional<artifact::Digest> recorded, actual;
   absl::Status status;  ///< Why it could not be opened, hashed or read (PermissionDenied: it asks for code to be run).

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <memory>
 
 #include "engine/artifact/text.h"
@@ -15,8 +16,10 @@ namespace {
 using artifact::Cat;
 namespace dom = simdjson::dom;
 
-constexpr size_t kPathLimit = 4096;        // Linux's PATH_MAX.
-constexpr size_t kRelatedLimit = 1000;     // Files beside the model; each costs an open and a hash.
+constexpr size_t kPathLimit = 4096;     // Linux's PATH_MAX.
+constexpr size_t kRelatedLimit = 1000;  // Files beside the model; each costs an open and a hash.
+constexpr size_t kShapeLimit = 8;       // Dimensions of an input.
+constexpr uint64_t kInputElementsLimit = 1 << 20;
 constexpr size_t kKeptCapacity = 1 << 20;  // A thread's parser that grew beyond this is given back.
 
 std::string_view TypeName(dom::element element) {
@@ -87,6 +90,24 @@ class Reader {
     bool flag = false;
     if (value->get(flag) != simdjson::SUCCESS) return FailType(path, "true or false", *value);
     out = flag;
+  }
+  // An array of 1 to `most` sizes of at least 1 whose product stays within `limit`.
+  void Sizes(dom::object parent, std::string_view key, std::string_view path, size_t most, uint64_t limit,
+             std::vector<uint32_t>& out) {
+    const auto value = Find(parent, key);
+    if (!value) return;
+    dom::array sizes;
+    if (value->get(sizes) != simdjson::SUCCESS) return FailType(path, "an array of whole numbers", *value);
+    uint64_t product = 1;
+    for (const dom::element item : sizes) {
+      uint64_t size = 0;
+      if (item.get(size) != simdjson::SUCCESS || size == 0 || size > limit / product || out.size() == most) {
+        return Fail(path, Cat("1 to ", most, " whole numbers from 1 with a product of at most ", limit));
+      }
+      product *= size;
+      out.push_back(static_cast<uint32_t>(size));
+    }
+    if (out.empty()) Fail(path, Cat("1 to ", most, " whole numbers from 1, found none"));
   }
   void CheckPath(std::string_view path, std::string_view text) {
     if (text.find('\0') != std::string_view::npos) Fail(path, "a path, found a NUL character in it");
@@ -164,6 +185,7 @@ void ReadArtifacts(Reader& reader, dom::object root, ModelMeta& meta) {
   reader.Path(*artifacts, "metadata_path", "artifacts.metadata_path", meta.metadata_path);
   reader.Path(*artifacts, "model_path", "artifacts.model_path", meta.model_path);
   reader.Path(*artifacts, "predictions_path", "artifacts.predictions_path", meta.predictions_path);
+  reader.Path(*artifacts, "canary_path", "artifacts.canary_path", meta.canary_path);
   const auto related = reader.Find(*artifacts, "related_paths");
   if (!related) return;
   dom::array paths;
@@ -219,11 +241,41 @@ void ReadTraining(Reader& reader, dom::object root, ModelMeta& meta) {
   ReadRecipe(reader, *training, meta);
 }
 
+uint64_t ProductOf(const std::vector<uint32_t>& sizes) {
+  uint64_t product = 1;
+  for (const uint32_t size : sizes) product *= size;
+  return product;
+}
+
+void ReadInputs(Reader& reader, dom::object root, ModelMeta& meta) {
+  const auto inputs = reader.Object(root, "inputs", "inputs");
+  if (!inputs) return;
+  ModelInputs out;
+  reader.Sizes(*inputs, "shape", "inputs.shape", kShapeLimit, kInputElementsLimit, out.shape);
+  reader.Sizes(*inputs, "image", "inputs.image", 3, kInputElementsLimit, out.image);
+  std::optional<double> low, high;
+  reader.Number(*inputs, "low", "inputs.low", low);
+  reader.Number(*inputs, "high", "inputs.high", high);
+  out.low = low.value_or(0);
+  out.high = high.value_or(1);
+  constexpr double kLargest = std::numeric_limits<float>::max();
+  if (!(out.low < out.high) || out.low < -kLargest || out.high > kLargest) {
+    reader.Fail("inputs.low",
+                Cat("numbers of single precision with low below high, found ", out.low, " and ", out.high));
+  }
+  if (!out.image.empty() && (out.image.size() != 3 || ProductOf(out.image) != ProductOf(out.shape))) {
+    reader.Fail("inputs.image", "channels, height and width with the product of inputs.shape");
+  }
+  if (!out.shape.empty()) meta.inputs = std::move(out);
+}
+
 void ReadDigests(Reader& reader, dom::object root, ModelMeta& meta) {
   const auto fingerprint = reader.Object(root, "fingerprint", "fingerprint");
   if (!fingerprint) return;
   reader.DigestField(*fingerprint, "model_sha256", "fingerprint.model_sha256", meta.model_sha256);
   reader.DigestField(*fingerprint, "predictions_sha256", "fingerprint.predictions_sha256", meta.predictions_sha256);
+  reader.DigestField(*fingerprint, "canary_sha256", "fingerprint.canary_sha256", meta.canary_sha256);
+  reader.DigestField(*fingerprint, "behaviour_hash", "fingerprint.behaviour_hash", meta.behaviour_hash);
   const auto related = reader.Object(*fingerprint, "related_sha256", "fingerprint.related_sha256");
   if (!related) return;
   for (const auto field : *related) {
@@ -252,6 +304,7 @@ absl::StatusOr<ModelMeta> Extract(dom::element document, std::string_view file_n
   ReadArtifacts(reader, root, meta);
   ReadPromotion(reader, root, meta);
   ReadTraining(reader, root, meta);
+  ReadInputs(reader, root, meta);
   ReadDigests(reader, root, meta);
   if (!reader.status().ok()) return reader.status();
   return meta;

@@ -1,11 +1,14 @@
-// driftseal-replay: the only program that loads LibTorch to work on what the engine hands it. Reads one request from
-// its standard input, writes one response to its standard output, and ends. See protocol/frame.h and protocol/train.h.
+// driftseal-replay: the only program that loads LibTorch to work on what the engine hands it. Without arguments it
+// reads one request from its standard input, writes one response to its standard output, and ends: protocol/frame.h and
+// protocol/train.h. With --serve it runs models for the engine that started it: docs/formats/replay.md.
 #include <unistd.h>
 
 #include <cstdio>
 #include <exception>
+#include <string_view>
 
 #include "engine/replay/limits.h"
+#include "engine/replay/models.h"
 #include "engine/replay/protocol/frame.h"
 #include "engine/replay/train.h"
 
@@ -36,8 +39,11 @@ int Run() {
 }  // namespace
 }  // namespace driftseal::replay
 
-int main() {
+int main(int argc, char** argv) {
   try {
+    if (argc == 2 && std::string_view(argv[1]) == "--serve") {
+      return driftseal::replay::Serve({}, driftseal::replay::ModelHandlers());
+    }
     return driftseal::replay::Run();
   } catch (const std::exception& error) {
     std::fprintf(stderr, "driftseal-replay: %s\n", error.what());

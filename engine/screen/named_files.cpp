@@ -10,6 +10,7 @@
 
 #include "engine/artifact/source.h"
 #include "engine/artifact/text.h"
+#include "engine/canary/materialize.h"
 #include "engine/fingerprint/meta.h"
 
 namespace driftseal::screen {
@@ -39,10 +40,19 @@ class Reader {
     const fs::path folder = fs::path(meta_path).parent_path();
     Add(folder, meta->model_path);
     Add(folder, meta->predictions_path);
+    AddCanaries(folder, meta->canary_path);
   }
   void MoveTo(std::unordered_set<std::string>& all) { all.merge(named_); }
 
  private:
+  // A name alone would hide any file from being screened: what it names must hold canaries and nothing else.
+  void AddCanaries(const fs::path& folder, const fs::path& file) {
+    for (const fs::path& path : {(folder / file).lexically_normal(), file.lexically_normal()}) {
+      if (file.empty() || file.is_absolute() || !candidates_.contains(path.generic_string())) continue;
+      absl::StatusOr<artifact::Source> source = artifact::Source::Open((fs::path(root_) / path).string());
+      if (source.ok() && canary::IsCanaryFile(*source)) return AddCandidate(path.generic_string());
+    }
+  }
   // The same order in which the fingerprint looks: beside the meta file, then beneath the root.
   void Add(const fs::path& folder, const fs::path& file) {
     if (file.empty()) return;

@@ -7,9 +7,10 @@
 
 namespace driftseal::screen {
 
-/// Those of `candidates` that one of the meta files names as its model or its predictions, so that a model is not
-/// screened twice. All paths are beneath `root`. Related files are not among them: their digests are checked, but one
-/// that looks like a model is screened like any other. A meta file that cannot be read names nothing.
+/// Those of `candidates` that one of the meta files names as its model, its predictions or its canaries, so that
+/// a model is not screened twice, and what belongs to one not at all. All paths are beneath `root`. Related files are
+/// not among them: their digests are checked, but one that looks like a model is screened like any other. A meta file
+/// that cannot be read names nothing.
 std::unordered_set<std::string> NamedFiles(const std::string& root, std::span<const std::string> metas,
                                            std::span<const std::string> candidates, unsigned threads);
 

@@ -31,7 +31,7 @@ std::vector<Read> ReadAll(const artifact::Root& root, std::span<const Subject> s
   std::atomic<size_t> next{0};
   const auto work = [&] {
     for (size_t i = next++; i < read.size() && !options.stop.stop_requested(); i = next++) {
-      read[i] = FingerprintOf(subjects[i], root, {});
+      read[i] = FingerprintOf(subjects[i], root, {.prober = options.prober}, options.only_eligible);
       if (!options.progress) continue;
       const std::lock_guard lock(mutex);
       options.progress();
@@ -41,6 +41,42 @@ std::vector<Read> ReadAll(const artifact::Root& root, std::span<const Subject> s
   for (unsigned i = 0; i < std::max(1u, options.threads); ++i) pool.emplace_back(work);
   pool.clear();
   return read;
+}
+
+constexpr size_t kMostReasons = 20;
+
+// "other" where there are many already: reasons may hold what hostile models say.
+void CountBehaviour(const std::string& path, const fingerprint::Fingerprint& fingerprint, Reference& reference) {
+  if (fingerprint.behaviour == nullptr) return;
+  if (fingerprint.behaviour->status.ok()) {
+    ++reference.measured;
+    for (const auto& [part, milliseconds] : fingerprint.behaviour->raw.cost_ms) {
+      reference.replay_seconds += static_cast<double>(milliseconds) / 1000;
+    }
+    return;
+  }
+  std::string reason(fingerprint.behaviour->status.message());
+  // The reason names the file; models of one reason differ in it.
+  if (const size_t at = reason.find(path + ": "); at != std::string::npos) {
+    reason = reason.substr(at + path.size() + 2);
+  }
+  if (reference.not_run.size() >= kMostReasons && !reference.not_run.contains(reason)) reason = "other";
+  NotRun& same = reference.not_run[reason];
+  if (same.models++ == 0) same.example = path;
+}
+
+ordered_json BehaviourJson(const Reference& reference, std::span<const canary::SetFile> sets) {
+  auto canary_sets = ordered_json::array(), not_run = ordered_json::array();
+  for (const canary::SetFile& file : sets) {
+    canary_sets.push_back({{"name", file.id.name}, {"sha256", file.id.sha256}, {"inputs", file.set.count()}});
+  }
+  for (const auto& [reason, models] : reference.not_run) {
+    not_run.push_back({{"reason", reason}, {"models", models.models}, {"example", models.example}});
+  }
+  return {{"canary_sets", std::move(canary_sets)},
+          {"measured", reference.measured},
+          {"not_run", std::move(not_run)},
+          {"replay_seconds", reference.replay_seconds}};
 }
 
 ordered_json GuaranteeJson(const detector::Guarantee& guarantee) {
@@ -71,12 +107,14 @@ absl::StatusOr<Reference> ReadReference(const artifact::Root& root, std::span<co
     } else {
       const fingerprint::Fingerprint& fingerprint = read[i]->fingerprint;
       reference.samples.push_back({path, fingerprint.family.Key(), RowOf(fingerprint)});
+      CountBehaviour(path, fingerprint, reference);
     }
   }
   return reference;
 }
 
-ordered_json FitSummary(const detector::Detector& detector, const Reference& reference, double alpha, double delta) {
+ordered_json FitSummary(const detector::Detector& detector, const Reference& reference,
+                        std::span<const canary::SetFile> sets, double alpha, double delta) {
   ordered_json summary = {{"format", "driftseal-fit/1"},
                           {"name", detector.name()},
                           {"version", detector.version()},
@@ -96,6 +134,7 @@ ordered_json FitSummary(const detector::Detector& detector, const Reference& ref
   auto left_out = ordered_json::array();
   for (const LeftOut& model : reference.left_out) left_out.push_back({{"path", model.path}, {"reason", model.reason}});
   summary["left_out"] = std::move(left_out);
+  if (!sets.empty()) summary["behaviour"] = BehaviourJson(reference, sets);
   return summary;
 }
 

@@ -1,5 +1,6 @@
 #include "engine/screen/report.h"
 
+#include <optional>
 #include <utility>
 
 #include "engine/artifact/model_file.h"
@@ -42,6 +43,14 @@ ordered_json ScoreJson(const detector::Score& score) {
                        {"basis", BasisName(score.basis)}, {"members", std::move(members)},
                        {"fitted_on", score.fitted_on},    {"calibrated_on", score.calibrated_on}};
   if (score.p_value) json["p_value"] = *score.p_value;
+  json["view"] = detector::ViewName(score.view);
+  if (score.out_of_range) {
+    const detector::RangeNote& note = *score.out_of_range;
+    json["out_of_range"] = {{"feature", fingerprint::ModelSchema().features.at(note.feature).name},
+                            {"value", note.value},
+                            {"low", note.low},
+                            {"high", note.high}};
+  }
   if (!score.remark.empty()) json["remark"] = score.remark;
   return json;
 }

@@ -146,6 +146,33 @@ void PlanPredictions(const Result& result, const artifact::Root& root, std::vect
        CommandOn("sanitize_predictions", PredictionsPath(result, root), absl::StrFormat(" --contamination %g", drop))});
 }
 
+// What asks for somebody to run the model or to look at how it was trained, where no score does.
+void PlanBehaviour(const Result& result, std::vector<Step>& steps) {
+  if (const Found outside(result, {"out-of-range"}); outside) {
+    steps.push_back({"collect-more-models",
+                     Cat("Train or collect trusted models of this model's recipe and fit them along, or have a person "
+                         "look at this one: the detector says nothing about models so far from its own (",
+                         outside.first().text, ")."),
+                     outside.kinds(), ""});
+  }
+  if (const Found changed(result, {"behaviour-changed"}); changed) {
+    steps.push_back({"restore-artifact",
+                     Cat("Find out whether the model or the recorded canary was replaced, and restore it: ",
+                         changed.first().text, "."),
+                     changed.kinds(), ""});
+  }
+  const Found not_run(result, {"not-run"});
+  if (!not_run || not_run.first().severity == Severity::kInfo) return;
+  const bool model = not_run.first().severity == Severity::kConcern;
+  steps.push_back({model ? "inspect-file" : "enable-replay",
+                   model ? Cat("Run the model on a machine of its own and find out why it fails where others of its "
+                               "family do not (",
+                               not_run.first().text, ").")
+                         : Cat("Let the model be run: ", not_run.first().text,
+                               ". A file of weights alone has to be saved as a TorchScript archive."),
+                   not_run.kinds(), ""});
+}
+
 std::string DriversOf(const Signal& signal) {
   std::string names;
   for (const auto& driver : Evidence(signal, "drivers", nlohmann::ordered_json::array()))
@@ -256,6 +283,7 @@ RetrainPlan PlanRetraining(const Result& result, const artifact::Root& root) {
   PlanService(result, plan.steps);
   PlanFiles(result, plan.steps);
   PlanPredictions(result, root, plan.steps);
+  PlanBehaviour(result, plan.steps);
   plan.retrain = PlanScore(result, plan.steps);
   PlanDetector(result, plan.steps);
   PlanDigests(result, plan.steps);

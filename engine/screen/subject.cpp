@@ -15,7 +15,9 @@
 
 #include "absl/status/status.h"
 #include "engine/artifact/text.h"
+#include "engine/canary/set_files.h"
 #include "engine/detector/detector.h"
+#include "engine/screen/canary_sets.h"
 #include "engine/screen/named_files.h"
 
 namespace driftseal::screen {
@@ -87,11 +89,26 @@ std::string WhyClosed(const fs::recursive_directory_iterator& walk) {
   return "a folder that cannot be read: what it holds is not known";
 }
 
-// The tensors of a detector of ours are no model to screen. Its state file alone proves nothing: anybody can put one
-// into a folder.
+// A canary set that the detector of the folder above names, by its digest.
+bool IsDetectorsCanarySet(const fs::path& path) {
+  const fs::path folder = path.parent_path().parent_path();
+  std::error_code error;
+  if (path.parent_path().filename() != "canary" || !fs::exists(folder / "detector_state.json", error)) return false;
+  const absl::StatusOr<detector::Detector> detector = detector::Detector::Load(folder.string());
+  if (!detector.ok()) return false;
+  for (const canary::SetId& id : CanarySetsOf(*detector)) {
+    if (id.name == path.stem() && canary::LoadSets(folder.string(), {{id}}).ok()) return true;
+  }
+  return false;
+}
+
+// The tensors of a detector of ours and its canary sets are no models to screen. Its state file alone proves nothing:
+// anybody can put one into a folder.
 bool IsDetectorsOwn(const fs::path& path) {
   std::error_code error;
-  return path.filename() == "detector.safetensors" && fs::exists(path.parent_path() / "detector_state.json", error) &&
+  if (path.filename() != "detector.safetensors")
+    return EndsWith(path.string(), ".safetensors") && IsDetectorsCanarySet(path);
+  return fs::exists(path.parent_path() / "detector_state.json", error) &&
          detector::Detector::Load(path.parent_path().string()).ok();
 }
 

@@ -88,6 +88,24 @@ std::string ComparedWith(const detector::Score& score) {
              : artifact::Cat(ModelCount(score.calibrated_on), " of all families (its own has too few for a detector)");
 }
 
+// What the score rests on.
+std::string RestsOn(const detector::Score& score, const fingerprint::BehaviourEvidence* behaviour) {
+  if (score.view != detector::View::kBehaviour) return "by its files alone";
+  if (behaviour == nullptr) return "by its behaviour";
+  return artifact::Cat("by its behaviour on ", behaviour->set_inputs, " canary inputs");
+}
+
+std::string RangeText(const detector::RangeNote& note, const detector::SchemaId& schema) {
+  return absl::StrFormat("outside of the calibrated range: %s = %.4g, the reference models have %.4g to %.4g",
+                         schema.features.at(note.feature), note.value, note.low, note.high);
+}
+
+// Of a row outside of the range that was calibrated only an alarm by behaviour stands: what holds still when the recipe
+// changes is not explained by the recipe.
+bool Stands(const detector::Score& score, const Policy& policy) {
+  return score.p_value && *score.p_value <= policy.alpha && score.view == detector::View::kBehaviour;
+}
+
 }  // namespace
 
 std::string_view OutcomeName(Outcome outcome) {
@@ -141,11 +159,13 @@ std::vector<Signal> IntegritySignals(const fingerprint::Fingerprint& fingerprint
   return signals;
 }
 
-Signal ScoreSignal(const detector::Score& score, const detector::SchemaId& schema, const Policy& policy) {
+Signal ScoreSignal(const detector::Score& score, const detector::SchemaId& schema, const Policy& policy,
+                   const fingerprint::BehaviourEvidence* behaviour) {
   Signal signal{"score", Severity::kInfo, "", {}};
   signal.evidence["combined"] = score.combined;
   signal.evidence["calibrated_on"] = score.calibrated_on;
   signal.evidence["fitted_on"] = score.fitted_on;
+  signal.evidence["view"] = detector::ViewName(score.view);
   signal.evidence["drivers"] = DriversJson(score, schema);
   // The least p-value n calibration models can give is 1/(n+1): below that no alarm at this level is possible, and so
   // nothing it lets through may be called a pass.
@@ -156,6 +176,20 @@ Signal ScoreSignal(const detector::Score& score, const detector::SchemaId& schem
     signal.text = "no model of this family (domain, task, architecture) was there when the detector was fitted";
     return signal;
   }
+  const std::optional<detector::RangeNote>& outside = score.out_of_range;
+  if (outside) {
+    signal.evidence["out_of_range"] = {{"feature", schema.features.at(outside->feature)},
+                                       {"value", outside->value},
+                                       {"low", outside->low},
+                                       {"high", outside->high}};
+    if (!Stands(score, policy)) {
+      signal.kind = "out-of-range";
+      signal.severity = Severity::kUnknown;
+      signal.text = artifact::Cat(RangeText(*outside, schema), "; neither an alarm nor a pass is backed there");
+      return signal;
+    }
+  }
+  signal.evidence["alpha"] = *score.p_value <= policy.quarantine_alpha ? policy.quarantine_alpha : policy.alpha;
   if (!score.p_value && resolution <= policy.alpha) {
     signal.kind = "uncalibrated";
     signal.severity = Severity::kUnknown;
@@ -171,8 +205,8 @@ Signal ScoreSignal(const detector::Score& score, const detector::SchemaId& schem
     return signal;
   }
   signal.evidence["p_value"] = *score.p_value;
-  signal.evidence["alpha"] = *score.p_value <= policy.quarantine_alpha ? policy.quarantine_alpha : policy.alpha;
-  const std::string head = absl::StrFormat("p = %.3g against %s", *score.p_value, ComparedWith(score));
+  const std::string head =
+      absl::StrFormat("p = %.3g against %s, %s", *score.p_value, ComparedWith(score), RestsOn(score, behaviour));
   if (*score.p_value > policy.alpha) {
     signal.text = artifact::Cat("in family: ", head);
     return signal;
@@ -180,6 +214,7 @@ Signal ScoreSignal(const detector::Score& score, const detector::SchemaId& schem
   signal.severity = *score.p_value <= policy.quarantine_alpha ? Severity::kCritical : Severity::kConcern;
   signal.text = artifact::Cat("out of family: ", head);
   if (!score.drivers.empty()) signal.text += artifact::Cat("; ", DriverText(score.drivers.front(), schema));
+  if (outside) signal.text += artifact::Cat("; ", RangeText(*outside, schema));
   return signal;
 }
 

@@ -10,7 +10,8 @@
 #include "engine/fingerprint/fingerprint.h"
 #include "nlohmann/json.hpp"
 
-// The only place where a verdict is made. docs/verdict.md is this file in prose.
+// The only place where a verdict is made; the signals of a model's behaviour are in verdict_behaviour.h.
+// docs/verdict.md is this in prose.
 namespace driftseal::screen {
 
 enum class Outcome { kPass, kReview, kQuarantine, kInconclusive };
@@ -46,8 +47,10 @@ struct Verdict {
 
 /// What the files themselves say: digests against the recorded ones, files that are missing, malformed or ask for code.
 std::vector<Signal> IntegritySignals(const fingerprint::Fingerprint& fingerprint);
-/// What the detector says: the p-value against the policy's levels, and what drove it.
-Signal ScoreSignal(const detector::Score& score, const detector::SchemaId& schema, const Policy& policy);
+/// What the detector says: the p-value against the policy's levels, which view of the model it rests on, and what drove
+/// it. `behaviour` is what running the model came to; null: it was not tried.
+Signal ScoreSignal(const detector::Score& score, const detector::SchemaId& schema, const Policy& policy,
+                   const fingerprint::BehaviourEvidence* behaviour = nullptr);
 /// What stands out among the rows of the predictions file; informative, since it has no calibrated bound.
 std::optional<Signal> PredictionSignal(const fingerprint::Fingerprint& fingerprint);
 

@@ -1,6 +1,7 @@
 #include "engine/serve/detector_proto.h"
 
 #include "engine/artifact/text.h"
+#include "engine/screen/canary_sets.h"
 #include "engine/serve/verdict_proto.h"
 
 namespace driftseal::serve {
@@ -18,6 +19,11 @@ v1::Detector ToProto(const detector::RegisteredDetector& registered) {
 
 void AddContents(const detector::Detector& detector, v1::Detector& out) {
   for (const std::string& feature : detector.schema().features) out.add_features(Utf8(feature));
+  for (const canary::SetId& id : screen::CanarySetsOf(detector)) {
+    v1::CanarySet& to = *out.add_canary_sets();
+    to.set_name(Utf8(id.name));
+    to.set_sha256(id.sha256);
+  }
   for (const auto& family : detector.families()) {
     v1::Family& to = *out.add_families();
     to.set_key(Utf8(family.key));

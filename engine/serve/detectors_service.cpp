@@ -10,7 +10,9 @@
 
 #include "engine/artifact/text.h"
 #include "engine/serve/detector_proto.h"
+#include "engine/serve/fit_canary.h"
 #include "engine/serve/pool_call.h"
+#include "engine/serve/replays.h"
 #include "engine/serve/verifier.h"
 
 namespace driftseal::serve {
@@ -30,6 +32,7 @@ absl::Status GetOne(const Engine& engine, const std::string& id, v1::Detector& r
   if (!detector.ok()) return detector.status();
   response = ToProto(*found);
   AddContents(**detector, response);
+  if (response.canary_sets_size() > 0) response.set_replays(engine.replays->runs());
   return absl::OkStatus();
 }
 
@@ -96,7 +99,9 @@ absl::Status LoadOne(Engine& engine, const v1::LoadDetectorRequest& request, v1:
         absl::IsDataLoss(detector.status()) ? absl::StatusCode::kInvalidArgument : detector.status().code();
     return absl::Status(code, message);
   }
-  const auto added = engine.detectors->Add(*std::move(detector), request.activate());
+  const absl::StatusOr<std::vector<canary::SetFile>> sets = CanarySetsOf(engine, *detector, *folder);
+  if (!sets.ok()) return absl::Status(sets.status().code(), Cat("folder: ", std::string(sets.status().message())));
+  const auto added = engine.detectors->Add(*std::move(detector), request.activate(), Beside(*sets));
   if (!added.ok()) return added.status();
   response = ToProto(*added);
   engine.log.Info("detector loaded", {{"detector", Cat(added->name, "@", added->version)}, {"active", added->active}});

@@ -8,6 +8,7 @@
 
 #include "engine/artifact/text.h"
 #include "engine/serve/engine_metrics.h"
+#include "engine/serve/replays.h"
 #include "engine/serve/tls.h"
 #include "engine/serve/tokens.h"
 
@@ -97,7 +98,7 @@ absl::Status Engine::Check(const Options& options) {
   return Gate::Open(options, &metrics, silent.get()).status();
 }
 
-absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(const Options& options, Log* log) {
+absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(const Options& options, Log* log, StartReplay start) {
   if (absl::Status files = CheckFiles(options); !files.ok()) return files;
   // Messages to callers do not tell where the root lies on this machine.
   absl::StatusOr<artifact::Root> root = artifact::Root::Open(options.artifact_root, ".");
@@ -114,6 +115,9 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(const Options& options, Log
   if (!detectors.ok()) return Named("state_dir, model_dir", detectors.status());
   engine->detectors = *std::move(detectors);
   engine->batcher = std::make_unique<batch::Batcher>(BatchOptions(options, *engine->backend));
+  auto replays = Replays::Open(*engine, start);
+  if (!replays.ok()) return replays.status();
+  engine->replays = *std::move(replays);
   if (absl::Status verifying = OpenVerifying(*engine); !verifying.ok()) return verifying;
   AddEngineMetrics(*engine);
   return engine;

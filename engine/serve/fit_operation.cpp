@@ -1,24 +1,24 @@
 #include "engine/serve/fit_operation.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
-#include <filesystem>
 #include <limits>
 #include <mutex>
 #include <string>
-#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "engine/artifact/text.h"
+#include "engine/screen/canary_sets.h"
 #include "engine/screen/fleet.h"
 #include "engine/screen/reference.h"
 #include "engine/screen/screen.h"
 #include "engine/serve/detector_proto.h"
+#include "engine/serve/fit_canary.h"
+#include "engine/serve/replay_program.h"
+#include "engine/serve/replays.h"
 #include "engine/serve/subjects.h"
 #include "engine/serve/verdict_proto.h"
 #include "engine/serve/verifier.h"
@@ -27,21 +27,9 @@ namespace driftseal::serve {
 namespace {
 
 using artifact::Cat;
-namespace fs = std::filesystem;
 
 constexpr int kPathsLimit = 1000, kLeftOutLimit = 1000;
 constexpr uint32_t kFamilyMinimumLimit = 1'000'000;
-
-// Beside this program, or where an installation or the build has it.
-std::string ReplayProgram() {
-  std::error_code error;
-  const fs::path folder = fs::read_symlink("/proc/self/exe", error).parent_path();
-  for (const char* name : {"driftseal-replay", "../lib/driftseal/driftseal-replay", "../bin/driftseal-replay"}) {
-    const fs::path path = folder / name;
-    if (::access(path.c_str(), X_OK) == 0) return path.string();
-  }
-  return (folder / "driftseal-replay").string();
-}
 
 bool IsLevel(double level) { return level > 0 && level <= 0.5; }
 
@@ -114,10 +102,16 @@ absl::Status Fit(Engine& engine, const v1::FitRequest& request, Operations::Repo
   report.Stage("reading models", 0);
   const auto subjects = SubjectsOf(engine, "folder", PathsOf(request), request.meta_glob());
   if (!subjects.ok()) return subjects.status();
+  const absl::StatusOr<std::vector<canary::SetFile>> sets = CanarySetsOf(engine, request);
+  if (!sets.ok()) return sets.status();
+  const absl::StatusOr<screen::Replaying> replaying = engine.replays->For(*sets);
+  if (!replaying.ok()) return replaying.status();
   detector::FitOptions options = OptionsOf(engine, request);
+  options.canary_sets = screen::ForDetector(*sets);
   report.Stage("reading models", subjects->size());
   uint64_t read = 0;
-  const screen::ReferenceOptions reading{request.only_eligible(), options.threads, stop, [&] { report.Done(++read); }};
+  const screen::ReferenceOptions reading{request.only_eligible(), options.threads, stop, [&] { report.Done(++read); },
+                                         replaying->prober.get()};
   const absl::StatusOr<screen::Reference> reference = screen::ReadReference(engine.root, *subjects, reading);
   if (!reference.ok()) return reference.status();
   for (const screen::LeftOut& model : reference->left_out) {
@@ -137,8 +131,8 @@ absl::Status Fit(Engine& engine, const v1::FitRequest& request, Operations::Repo
   report.Stage("saving", 0);
   const double alpha = request.has_alpha() ? request.alpha() : 0.05;
   const double delta = request.has_delta() ? request.delta() : 0.05;
-  result.set_report(screen::Dump(screen::FitSummary(*detector, *reference, alpha, delta), 2));
-  const auto added = engine.detectors->Add(*std::move(detector), request.activate());
+  result.set_report(screen::Dump(screen::FitSummary(*detector, *reference, *sets, alpha, delta), 2));
+  const auto added = engine.detectors->Add(*std::move(detector), request.activate(), Beside(*sets));
   if (!added.ok()) return added.status();
   *result.mutable_detector() = ToProto(*added);
   return absl::OkStatus();
@@ -155,6 +149,7 @@ absl::StatusOr<Operations::Work> FitWork(Engine& engine, const v1::FitRequest& r
     if (path.empty()) continue;
     if (const auto checked = CheckPath(engine, "folder", path); !checked.ok()) return checked.status();
   }
+  if (absl::Status canary = CheckCanarySets(engine, request); !canary.ok()) return canary;
   const std::string id = Cat(request.name().empty() ? "driftseal" : request.name(), "@", request.version());
   if (request.version() > 0 && engine.detectors->Find(id).ok()) {
     return absl::AlreadyExistsError(Cat("version: ", id, " is there already"));

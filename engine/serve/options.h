@@ -44,6 +44,14 @@ struct Options {
   size_t verify_threads = 0;   ///< 0: all cores.
   size_t verify_queue = 1024;  ///< Artifacts that wait, of all callers.
 
+  // Replay.
+  std::string replay = "auto";              ///< "on", "off", or "auto": where this machine can.
+  size_t replay_workers = 0;                ///< 0: all cores.
+  uint64_t replay_timeout_ms = 60000;       ///< Of one model.
+  size_t replay_memory_bytes = 4ull << 30;  ///< Address space that a model may add.
+  bool replay_isolate = true;               ///< A fresh process a model.
+  std::string replay_allow_missing;         ///< Measures of the sandbox that may lack, with commas; or "all".
+
   // Limits.
   size_t max_message_bytes = 16u << 20;
   size_t max_streams_per_connection = 1024;  ///< Calls at once on one connection.

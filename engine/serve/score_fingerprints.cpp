@@ -8,6 +8,7 @@
 #include "engine/screen/screen.h"
 #include "engine/screen/subject.h"
 #include "engine/serve/score_request.h"
+#include "engine/serve/verifier.h"
 
 // Score with `fingerprints`: models are scored one by one in double precision, as everywhere (decision 0008), and not
 // in the batches that rows go to.
@@ -27,9 +28,10 @@ absl::Status Unreadable(const fingerprint::Fingerprint& fingerprint, const std::
 }
 
 absl::StatusOr<detector::Score> ScoreOne(const Engine& engine, const detector::Detector& detector,
-                                         const std::string& path) {
+                                         const screen::Replaying& replaying, const std::string& path) {
   const screen::Subject subject{path, !screen::IsMetaPath(path)};
-  absl::StatusOr<screen::Fingerprinted> read = screen::FingerprintOf(subject, engine.root, {});
+  absl::StatusOr<screen::Fingerprinted> read =
+      screen::FingerprintOf(subject, engine.root, {.prober = replaying.prober.get()});
   if (!read.ok()) return read.status();
   if (read->fingerprint.family.architecture.empty()) return Unreadable(read->fingerprint, path);
   return detector.ScoreRow(screen::RowOf(read->fingerprint), read->fingerprint.family.Key());
@@ -80,10 +82,12 @@ absl::Status ScoreFingerprints(const Engine& engine, const v1::ScoreRequest& req
     return absl::Status(detector.status().code(), Cat("detector: ", detector.status().message()));
   }
   if (absl::Status schema = (*detector)->CheckSchema(screen::ModelSchemaId()); !schema.ok()) return schema;
+  const absl::StatusOr<screen::Replaying> replaying = ReplayingOf(engine, detector->get(), request.no_replay());
+  if (!replaying.ok()) return replaying.status();
   std::vector<detector::Score> scores;
   for (const std::string& path : request.fingerprints()) {
     if (cancelled()) return absl::CancelledError("the caller gave up");
-    absl::StatusOr<detector::Score> score = ScoreOne(engine, **detector, path);
+    absl::StatusOr<detector::Score> score = ScoreOne(engine, **detector, *replaying, path);
     if (!score.ok()) {
       return absl::Status(score.status().code(), Cat("fingerprints[", scores.size(), "]: ", score.status().message()));
     }

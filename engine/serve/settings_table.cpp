@@ -22,7 +22,19 @@ std::string IsOneOf(const std::string& text) {
   return "one of " + expected;
 }
 constexpr std::array<std::string_view, 2> kFormats = {"text", "json"};
+constexpr std::array<std::string_view, 3> kReplays = {"auto", "on", "off"};
+constexpr std::array<std::string_view, 10> kMeasures = {
+    "all",          "user-namespace", "network-namespace", "pid-namespace", "ipc-namespace",
+    "capabilities", "no-new-privs",   "landlock",          "seccomp",       "rlimits"};
 constexpr std::array<std::string_view, 4> kLevels = {"debug", "info", "warning", "error"};
+
+std::string AreMeasures(const std::string& text) {
+  for (const std::string_view name : artifact::SplitNonEmpty(text, ',')) {
+    const std::string wrong = IsOneOf<kMeasures>(std::string(name));
+    if (!wrong.empty()) return wrong + ", with commas between them";
+  }
+  return "";
+}
 
 Setting Text(std::string_view group, std::string_view name, std::string Options::*field, std::string_view what,
              std::string (*check)(const std::string&) = nullptr) {
@@ -91,6 +103,24 @@ const std::vector<Setting>& Table() {
              "Threads that read and hash artifacts; 0: all cores."),
       Number("Verifying", "verify_queue", "artifacts", &O::verify_queue, 1, 1e6,
              "Artifacts that wait, of all callers; a stream is read no further then, a single call is refused."),
+
+      Text("Replay", "replay", &O::replay,
+           "Whether models are run where their detector was fitted with canary sets: `auto` (where this machine can), "
+           "`on` (the engine does not start where it cannot) or `off`.",
+           IsOneOf<kReplays>),
+      Number("Replay", "replay_workers", "processes", &O::replay_workers, 0, 1024,
+             "Sandboxed processes that run models at once; 0: one a core."),
+      Number("Replay", "replay_timeout_ms", "ms", &O::replay_timeout_ms, 100, 86400000,
+             "Wall clock of one model; one that takes longer is ended."),
+      Number("Replay", "replay_memory_bytes", "bytes", &O::replay_memory_bytes, 64 << 20, 1ull << 38,
+             "Address space that one model may add to its process."),
+      Flag("Replay", "replay_isolate", &O::replay_isolate,
+           "Each model runs in a process of its own; `false` is faster, for models that are trusted: one can then "
+           "reach the next."),
+      Text("Replay", "replay_allow_missing", &O::replay_allow_missing,
+           "Measures of the sandbox that this machine may lack, with commas between them (`landlock`, "
+           "`network-namespace`, ...), or `all`.",
+           AreMeasures),
 
       Number("Limits", "max_message_bytes", "bytes", &O::max_message_bytes, 1024, 1 << 30,
              "A larger message or HTTP body is refused."),

@@ -5,6 +5,7 @@
 
 #include "engine/artifact/model_file.h"
 #include "engine/artifact/text.h"
+#include "engine/fingerprint/schema.h"
 #include "engine/screen/fleet.h"
 #include "engine/screen/report.h"
 
@@ -92,6 +93,14 @@ void SetScore(const detector::Score& score, v1::ModelScore& out) {
   out.set_fitted_on(score.fitted_on);
   out.set_calibrated_on(score.calibrated_on);
   out.set_remark(Utf8(score.remark));
+  out.set_view(std::string(detector::ViewName(score.view)));
+  if (score.out_of_range) {
+    v1::OutOfRange& to = *out.mutable_out_of_range();
+    to.set_feature(fingerprint::ModelSchema().features.at(score.out_of_range->feature).name);
+    to.set_value(score.out_of_range->value);
+    to.set_low(score.out_of_range->low);
+    to.set_high(score.out_of_range->high);
+  }
 }
 
 void SetFiles(const fingerprint::Fingerprint& fingerprint, v1::Verdict& verdict) {

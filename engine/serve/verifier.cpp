@@ -6,6 +6,7 @@
 
 #include "engine/artifact/text.h"
 #include "engine/serve/monitor.h"
+#include "engine/serve/replays.h"
 #include "engine/serve/verdict_proto.h"
 
 namespace driftseal::serve {
@@ -65,6 +66,13 @@ absl::StatusOr<std::string> CheckPath(const Engine& engine, const char* field, c
   return name;
 }
 
+absl::StatusOr<screen::Replaying> ReplayingOf(const Engine& engine, const detector::Detector* detector,
+                                              bool no_replay) {
+  if (detector == nullptr) return screen::Replaying();
+  if (no_replay) return screen::Replaying{nullptr, screen::kNoReplay};
+  return engine.replays->For(engine, *detector);
+}
+
 batch::Priority ToPriority(v1::Priority priority) {
   switch (priority) {
     case v1::PRIORITY_LOW:
@@ -85,12 +93,13 @@ VerifyPool::Clock::time_point PoolDeadline(const grpc::CallbackServerContext& co
 }
 
 Verification::Verification(const Engine& engine, std::shared_ptr<const detector::Detector> detector,
-                           screen::Subject subject, const screen::Policy& policy, const v1::VerifyRequest& request)
+                           screen::Subject subject, const screen::Policy& policy, screen::Replaying replaying,
+                           const v1::VerifyRequest& request)
     : engine_(&engine),
       detector_(std::move(detector)),
       subject_(std::move(subject)),
       screener_(&engine.root, detector_.get(), request.score_only() ? screen::Mode::kScore : screen::Mode::kVerify,
-                policy, request.only_eligible()),
+                policy, request.only_eligible(), std::move(replaying)),
       entry_(request.want_report_entry()) {}
 
 absl::StatusOr<Verification> Verification::Make(const Engine& engine, const v1::VerifyRequest& request) {
@@ -100,8 +109,10 @@ absl::StatusOr<Verification> Verification::Make(const Engine& engine, const v1::
   if (!policy.ok()) return policy.status();
   absl::StatusOr<std::shared_ptr<const detector::Detector>> detector = DetectorOf(engine, request);
   if (!detector.ok()) return detector.status();
+  absl::StatusOr<screen::Replaying> replaying = ReplayingOf(engine, detector->get(), request.no_replay());
+  if (!replaying.ok()) return replaying.status();
   const bool bare = !screen::IsMetaPath(*path);
-  return Verification(engine, *std::move(detector), {*std::move(path), bare}, *policy, request);
+  return Verification(engine, *std::move(detector), {*std::move(path), bare}, *policy, *std::move(replaying), request);
 }
 
 v1::Verdict Verification::ToProto(const screen::Result& result) const {

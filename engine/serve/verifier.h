@@ -21,6 +21,10 @@ namespace driftseal::serve {
 /// (empty, longer than 4,096 bytes, NUL), PermissionDenied where it leads out.
 absl::StatusOr<std::string> CheckPath(const Engine& engine, const char* field, const std::string& path);
 
+/// Whether and how models are run for `detector` (null: none). FailedPrecondition naming a canary set of its that is
+/// not the one it was fitted with.
+absl::StatusOr<screen::Replaying> ReplayingOf(const Engine& engine, const detector::Detector* detector, bool no_replay);
+
 batch::Priority ToPriority(v1::Priority priority);
 /// On the pool's clock.
 VerifyPool::Clock::time_point PoolDeadline(const grpc::CallbackServerContext& context);
@@ -39,7 +43,7 @@ class Verification {
 
  private:
   Verification(const Engine& engine, std::shared_ptr<const detector::Detector> detector, screen::Subject subject,
-               const screen::Policy& policy, const v1::VerifyRequest& request);
+               const screen::Policy& policy, screen::Replaying replaying, const v1::VerifyRequest& request);
   const Engine* engine_;
   std::shared_ptr<const detector::Detector> detector_;
   screen::Subject subject_;

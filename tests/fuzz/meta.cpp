@@ -20,5 +20,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       again->model_name != meta->model_name || again->recipe != meta->recipe || again->primary != meta->primary) {
     std::abort();
   }
+  const auto with_canaries = fingerprint::WithRecordedCanaries(text, "fuzz", {"m.canary.safetensors", digest, digest});
+  if (!with_canaries.ok()) std::abort();
+  const auto canaries = fingerprint::ParseMeta(*with_canaries, "fuzz");
+  if (!canaries.ok() || canaries->canary_path != "m.canary.safetensors" || canaries->canary_sha256 != digest ||
+      canaries->behaviour_hash != digest || canaries->model_sha256 != meta->model_sha256 ||
+      canaries->inputs.has_value() != meta->inputs.has_value()) {
+    std::abort();
+  }
   return 0;
 }

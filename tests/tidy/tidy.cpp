@@ -41,6 +41,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"client", {}},
     {"bench/probe", {"engine/artifact", "engine/replay"}},
     {"bench/serve", {"client", "engine/artifact", "engine/batch", "engine/detector", "kernels"}},
+    {"bench/replay", {"engine/artifact", "engine/canary", "engine/replay"}},
     {"bench", {"engine/artifact", "engine/detector", "engine/fingerprint", "engine/replay", "kernels"}},
 };
 
@@ -143,7 +144,8 @@ void CheckKernel(const fs::path& root, const std::string& name, std::vector<Brea
 
 // Every parser of hostile bytes has a fuzz target with a corpus to start from.
 void CheckFuzz(const fs::path& root, std::vector<Breach>& out) {
-  for (const std::string name : {"safetensors", "torch_zip", "xgboost", "meta", "csv", "canary_set", "behaviour"}) {
+  for (const std::string name : {"safetensors", "torch_zip", "xgboost", "meta", "csv", "idx", "canary_set", "behaviour",
+                                 "replay_engine", "replay_worker"}) {
     if (!fs::exists(root / "tests/fuzz" / (name + ".cpp"))) out.push_back({"tests/fuzz", name + ".cpp is missing"});
     std::error_code error;
     const fs::path corpus = root / "tests/fuzz/corpus" / name;

@@ -55,8 +55,13 @@ v1::Priority ToProto(Priority priority) {
 }
 
 ModelScore FromProto(const v1::ModelScore& score) {
-  ModelScore out{score.combined(), {}, score.basis(), {}, score.fitted_on(), score.calibrated_on(), score.remark()};
+  ModelScore out{score.combined(), {}, score.basis(), {}, score.fitted_on(), score.calibrated_on(), score.remark(),
+                 score.view(),     {}};
   if (score.has_p_value()) out.p_value = score.p_value();
+  if (score.has_out_of_range()) {
+    const v1::OutOfRange& note = score.out_of_range();
+    out.out_of_range = OutOfRange{note.feature(), note.value(), note.low(), note.high()};
+  }
   for (const v1::MemberScore& member : score.members()) {
     out.members.push_back({member.member(), member.raw(), {}});
     if (member.has_normalised()) out.members.back().normalised = member.normalised();
@@ -85,6 +90,7 @@ v1::ScoreRequest ToProto(const ScoreRequest& request, const RowsView& rows) {
   out.mutable_fingerprints()->Assign(request.fingerprints.begin(), request.fingerprints.end());
   out.set_detail(static_cast<v1::Detail>(static_cast<int>(request.detail) + 1));
   out.set_priority(ToProto(request.priority));
+  out.set_no_replay(request.no_replay);
   return out;
 }
 
@@ -98,6 +104,7 @@ v1::VerifyRequest ToProto(const VerifyRequest& request) {
   out.set_want_report_entry(request.want_report_entry);
   out.set_only_eligible(request.only_eligible);
   out.set_priority(ToProto(request.priority));
+  out.set_no_replay(request.no_replay);
   return out;
 }
 
@@ -115,6 +122,8 @@ v1::FitRequest ToProto(const FitRequest& request) {
   if (request.alpha) out.set_alpha(*request.alpha);
   if (request.delta) out.set_delta(*request.delta);
   out.mutable_paths()->Assign(request.paths.begin(), request.paths.end());
+  out.mutable_canary()->Assign(request.canary.begin(), request.canary.end());
+  out.set_canary_of(request.canary_of);
   return out;
 }
 
@@ -189,9 +198,17 @@ Status FromProto(const v1::ItemError& error, const std::string& request_id) {
 Artifact FromProto(const v1::Artifact& artifact) { return {artifact.path(), artifact.bare(), artifact.problem()}; }
 
 Detector FromProto(const v1::Detector& detector) {
-  Detector out{
-      detector.name(),   detector.version(), detector.active(), detector.schema(), VectorOf(detector.features()), {},
-      detector.origin(), detector.sha256()};
+  Detector out{detector.name(),
+               detector.version(),
+               detector.active(),
+               detector.schema(),
+               VectorOf(detector.features()),
+               {},
+               detector.origin(),
+               detector.sha256(),
+               {},
+               detector.replays()};
+  for (const v1::CanarySet& set : detector.canary_sets()) out.canary_sets.push_back({set.name(), set.sha256()});
   for (const v1::Family& family : detector.families()) {
     out.families.push_back(
         {family.key(), family.fitted_on(), family.calibrated_on(), family.features_used(), family.own_detector()});

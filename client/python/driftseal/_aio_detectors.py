@@ -79,8 +79,8 @@ class Detectors:
     async def fit(self, folders: Union[Path, Sequence[Path]], *, timeout: Optional[float] = None, **options: Any) -> Operation:
         """Starts to fit a detector on the models of a folder, or of several, beneath the artifact root.
 
-        meta_glob, only_eligible, name, version, seed, calibration_share, family_minimum, activate, alpha, delta: as in
-        proto/driftseal/v1/detectors.proto (FitRequest).
+        meta_glob, only_eligible, name, version, seed, calibration_share, family_minimum, activate, alpha, delta, canary,
+        canary_of: as in proto/driftseal/v1/detectors.proto (FitRequest).
         """
         request = requests.fit_request(folders, **options)
         return Operation(self._client, results.read_progress(await self._client._quick(methods.FIT, request, timeout)))

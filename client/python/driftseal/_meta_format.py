@@ -7,6 +7,7 @@ import re
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 BYTES_LIMIT, DEPTH_LIMIT, PATH_LIMIT, RELATED_LIMIT = 4 << 20, 32, 4096, 1000
+ELEMENTS_LIMIT, FLOAT_LIMIT = 1 << 20, 3.4028234663852886e38
 _DIGEST = re.compile(r"(sha256:)?[0-9a-fA-F]{64}")
 
 Check = Callable[[Any], Optional[str]]  # what was expected, None where the value is that
@@ -62,16 +63,40 @@ def _digests(value: Any) -> Optional[str]:
     return next(filter(None, checked), None)
 
 
+def _sizes(most: int) -> Check:
+    def check(value: Any) -> Optional[str]:
+        sized = isinstance(value, list) and 1 <= len(value) <= most and all(
+            isinstance(size, int) and not isinstance(size, bool) and 1 <= size <= ELEMENTS_LIMIT for size in value)
+        fits = sized and math.prod(value) <= ELEMENTS_LIMIT
+        return None if fits else f"1 to {most} whole numbers from 1 with a product of at most {ELEMENTS_LIMIT}"
+    return check
+
+
+def _inputs(inputs: Any) -> Iterator[str]:
+    """What no field of `inputs` tells alone. The other checks have passed."""
+    if not isinstance(inputs, dict):
+        return
+    low, high = (default if inputs.get(key) is None else inputs[key] for key, default in (("low", 0), ("high", 1)))
+    if not -FLOAT_LIMIT <= low < high <= FLOAT_LIMIT:
+        yield f"inputs.low: expected numbers of single precision with low below high, found {low} and {high}"
+    image, shape = inputs.get("image"), inputs.get("shape")
+    if image is not None and (len(image) != 3 or math.prod(image) != math.prod(shape or [])):
+        yield f"inputs.image: expected channels, height and width with the product of inputs.shape, found {image}"
+
+
 FIELDS: Dict[str, Check] = {
     "model_name": lambda value: _text(value) or (None if value else "a string that is not empty"),
     "domain": _text, "model_kind": _text, "framework": _text,
     "artifacts": _object, "artifacts.metadata_path": _path, "artifacts.model_path": _path,
-    "artifacts.predictions_path": _path, "artifacts.related_paths": _paths,
+    "artifacts.predictions_path": _path, "artifacts.canary_path": _path, "artifacts.related_paths": _paths,
+    "inputs": _object, "inputs.shape": _sizes(8), "inputs.image": _sizes(3), "inputs.low": _number,
+    "inputs.high": _number,
     "promotion": _object, "promotion.task": _text, "promotion.primary_metric": _text, "promotion.primary": _number,
     "promotion.baseline": _number, "promotion.eligible": _flag,
     "training": _object, "training.seconds": _count, "training.parameters": _count, "training.samples": _count,
     "training.final_loss": _number, "training.score": _number, "training.recipe": _object,
     "fingerprint": _object, "fingerprint.model_sha256": _digest, "fingerprint.predictions_sha256": _digest,
+    "fingerprint.canary_sha256": _digest, "fingerprint.behaviour_hash": _digest,
     "fingerprint.related_sha256": _digests,
 }
 
@@ -103,6 +128,8 @@ def problems(document: Any) -> List[str]:
         expected = None if value is None else check(value)
         if expected:
             found.append(f"{field}: expected {expected}, found {str(value)[:80]!r}")
+    if not any(problem.startswith("inputs") for problem in found):
+        found.extend(_inputs(document.get("inputs")))
     for place, value, level in _walk(document, "", 1):
         if level == DEPTH_LIMIT + 2:
             found.append(f"{place}: expected keys that are strings, found {value!r}")

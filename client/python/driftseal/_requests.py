@@ -30,9 +30,10 @@ def score_request(rows: Optional[npt.NDArray[Any]], paths: Sequence[Path], detec
 
 def verify_request(path: Path, *, detector: str = "", alpha: Optional[float] = None,
                    quarantine_alpha: Optional[float] = None, score_only: bool = False, report_entry: bool = False,
-                   only_eligible: bool = False, priority: str = "normal") -> scoring.VerifyRequest:
+                   only_eligible: bool = False, priority: str = "normal",
+                   no_replay: bool = False) -> scoring.VerifyRequest:
     request = scoring.VerifyRequest(path=path_text(path), detector=detector, score_only=score_only,
-                                    want_report_entry=report_entry, only_eligible=only_eligible,
+                                    want_report_entry=report_entry, only_eligible=only_eligible, no_replay=no_replay,
                                     priority=choose(PRIORITIES, priority, "priority"))
     if alpha is not None:
         request.policy.alpha = alpha
@@ -51,14 +52,16 @@ def named_request(item: Union[Path, Tuple[str, Path]], run: str,
 def fit_request(folders: Union[Path, Sequence[Path]], *, meta_glob: str = "", only_eligible: bool = False,
                 name: str = "", version: int = 0, seed: int = 0, calibration_share: float = 0.0,
                 family_minimum: int = 0, activate: bool = False, alpha: Optional[float] = None,
-                delta: Optional[float] = None) -> detectors.FitRequest:
+                delta: Optional[float] = None, canary: Sequence[Path] = (),
+                canary_of: str = "") -> detectors.FitRequest:
     names = [folders] if isinstance(folders, (str, os.PathLike)) else list(folders)
     if not names:
         raise ValueError("folders: expected at least one, found none")
     return detectors.FitRequest(folder=path_text(names[0]), paths=[path_text(name) for name in names[1:]],
                                 meta_glob=meta_glob, only_eligible=only_eligible, name=name, version=version, seed=seed,
                                 calibration_share=calibration_share, family_minimum=family_minimum, activate=activate,
-                                alpha=alpha, delta=delta)
+                                alpha=alpha, delta=delta, canary=[path_text(path) for path in canary],
+                                canary_of=canary_of)
 
 
 def named_rows(items: Iterable[Any]) -> Iterator[Tuple[Any, Any]]:

@@ -137,14 +137,14 @@ class Client:
     def verify(self, path: Path, *, progress: Optional[Callable[[str], None]] = None, detector: str = "",
                alpha: Optional[float] = None, quarantine_alpha: Optional[float] = None, score_only: bool = False,
                report_entry: bool = False, only_eligible: bool = False, priority: str = "normal",
-               timeout: Optional[float] = None) -> results.Verdict:
+               no_replay: bool = False, timeout: Optional[float] = None) -> results.Verdict:
         """Verifies one artifact, a meta file or a model file.
 
         `progress` is called with "queued", "reading", "scoring".
         """
         request = requests.verify_request(
             path, detector=detector, alpha=alpha, quarantine_alpha=quarantine_alpha, score_only=score_only,
-            report_entry=report_entry, only_eligible=only_eligible, priority=priority)
+            report_entry=report_entry, only_eligible=only_eligible, priority=priority, no_replay=no_replay)
         for event in self._server_stream(methods.VERIFY, lambda: request, timeout):
             if event.WhichOneof("event") == "verdict":
                 return results.read_verdict(event.verdict)

@@ -35,6 +35,7 @@ def write(model_path: Path, *, name: str, domain: Optional[str] = None, task: Op
           predictions: Optional[Path] = None, related: Sequence[Path] = (), parameters: Optional[int] = None,
           samples: Optional[int] = None, seconds: Optional[float] = None, final_loss: Optional[float] = None,
           training_score: Optional[float] = None, recipe: Optional[Mapping[str, Any]] = None,
+          inputs: Optional[Mapping[str, Any]] = None,
           extra: Optional[Mapping[str, Any]] = None, meta_path: Optional[Path] = None) -> pathlib.Path:
     """Writes NAME.meta.json beside a model file, with the digests of all its files. Returns its path.
 
@@ -45,6 +46,8 @@ def write(model_path: Path, *, name: str, domain: Optional[str] = None, task: Op
     parameters               how many it has; samples: rows it was trained on; seconds: that it took
     final_loss               on the training data, at the end; training_score: the metric on the training data
     recipe                   numbers and texts: epochs, learning_rate, batch_size, width, optimizer, ...
+    inputs                   what the model takes: shape (without the batch dimension), and for images image (channels,
+                             height, width), low and high (range of the values, 0 and 1 unless given)
     extra                    other top-level fields; kept, and ignored by DriftSeal
     meta_path                where the meta file goes, ending in .meta.json
 
@@ -69,6 +72,7 @@ def write(model_path: Path, *, name: str, domain: Optional[str] = None, task: Op
                       "eligible": eligible},
         "training": {"seconds": seconds, "parameters": parameters, "samples": samples, "final_loss": final_loss,
                      "score": training_score, "recipe": dict(recipe) if recipe else None},
+        "inputs": dict(inputs) if inputs else None,
         "fingerprint": {"model_sha256": sha256_of(model),
                         "predictions_sha256": None if predictions is None else sha256_of(pathlib.Path(predictions)),
                         "related_sha256": {key: sha256_of(path) for key, path in others.items()} or None}}

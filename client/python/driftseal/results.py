@@ -111,6 +111,16 @@ class MemberScore:
 
 
 @dataclass(frozen=True)
+class OutOfRange:
+    """The column by which a model leaves the range that was calibrated."""
+
+    feature: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class ModelScore:
     """The detector's word about one model. basis: "family", "global" or "unseen-family"."""
 
@@ -121,6 +131,8 @@ class ModelScore:
     fitted_on: int
     calibrated_on: int
     remark: str
+    view: str = ""                            #: "behaviour" (on canary inputs) or "files" (alone)
+    out_of_range: Optional[OutOfRange] = None
 
 
 @dataclass(frozen=True)
@@ -156,13 +168,21 @@ class Verdict:
         return self.outcome in ("review", "quarantine")
 
 
+def _out_of_range(score: verdict_pb2.ModelScore) -> Optional[OutOfRange]:
+    if not score.HasField("out_of_range"):
+        return None
+    note = score.out_of_range
+    return OutOfRange(note.feature, note.value, note.low, note.high)
+
+
 def read_verdict(message: verdict_pb2.Verdict) -> Verdict:
     score = None
     if message.HasField("score"):
         found = message.score
         score = ModelScore(found.combined, found.p_value if found.HasField("p_value") else None, found.basis,
                            [MemberScore(m.member, m.raw, m.normalised if m.HasField("normalised") else None)
-                            for m in found.members], found.fitted_on, found.calibrated_on, found.remark)
+                            for m in found.members], found.fitted_on, found.calibrated_on, found.remark, found.view,
+                           _out_of_range(found))
     signals = [Signal(s.kind, _word(verdict_pb2.Signal.Severity, s.severity, "SEVERITY_"), s.text,
                       MessageToDict(s.evidence) if s.HasField("evidence") else {}) for s in message.signals]
     files = [FileEvidence(f.role, f.path, f.recorded_sha256, f.actual_sha256, f.error) for f in message.files]
@@ -203,8 +223,16 @@ class Family:
 
 
 @dataclass(frozen=True)
+class CanarySet:
+    """Inputs that models are run on, by the digest of their file."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Detector:
-    """features and families are filled in by detectors.get alone."""
+    """features, families and canary_sets are filled in by detectors.get alone."""
 
     name: str
     version: int
@@ -214,6 +242,8 @@ class Detector:
     families: List[Family]
     origin: str
     sha256: str
+    canary_sets: List[CanarySet] = field(default_factory=list)  #: none: it reads files alone
+    replays: bool = False                                       #: the engine runs models on them
 
     @property
     def ref(self) -> str:
@@ -224,7 +254,8 @@ class Detector:
 def read_detector(message: detectors_pb2.Detector) -> Detector:
     families = [Family(f.key, f.fitted_on, f.calibrated_on, f.features_used, f.own_detector) for f in message.families]
     return Detector(message.name, message.version, message.active, message.schema, list(message.features), families,
-                    message.origin, message.sha256)
+                    message.origin, message.sha256, [CanarySet(s.name, s.sha256) for s in message.canary_sets],
+                    message.replays)
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ TEST_F(ScreenerTest, ACleanModelOfTheFamilyPassesWithItsScoreAsEvidence) {
     folder_.Write("a.safetensors", testing::Safetensors(testing::SmallMlp(), seed));
     const Result result = Screen("a.safetensors");
     ASSERT_TRUE(result.error.ok()) << result.error;
-    ASSERT_THAT(Kinds(result), ElementsAre("score"));
+    ASSERT_THAT(Kinds(result), ElementsAre("score", "not-run"));
     EXPECT_EQ(result.model_name, "a");
     EXPECT_EQ(result.verdict.signals[0].evidence["calibrated_on"], 40);
     passed += result.verdict.outcome == Outcome::kPass;
@@ -95,7 +95,7 @@ TEST_F(ScreenerTest, AnotherArchitectureIsInconclusive) {
   folder_.Write("a.safetensors", testing::Safetensors(testing::WideMlp(), 1));
   const Result result = Screen("a.safetensors");
   EXPECT_EQ(result.verdict.outcome, Outcome::kInconclusive);
-  EXPECT_THAT(Kinds(result), ElementsAre("unseen-family"));
+  EXPECT_THAT(Kinds(result), ElementsAre("unseen-family", "not-run"));
 }
 
 TEST_F(ScreenerTest, TheSameWeightsWithOtherRecordedDigestAreQuarantined) {
@@ -117,7 +117,7 @@ TEST_F(ScreenerTest, ScoreModeGivesTheDetectorsWordAlone) {
   meta["fingerprint"]["model_sha256"] = std::string(64, '0');
   WriteMeta("a.meta.json", meta);
   const Result result = Screen("a.meta.json", Mode::kScore);
-  EXPECT_THAT(Kinds(result), ElementsAre("score"));
+  EXPECT_THAT(Kinds(result), ElementsAre("score", "not-run"));
 }
 
 TEST_F(ScreenerTest, WithoutADetectorOnlyIntegrityIsCheckedAndNothingPasses) {

@@ -1,5 +1,5 @@
 driftseal_test(test_engine_serve_verify
-  SOURCES detectors_test.cpp monitor_test.cpp operations_test.cpp predictions_test.cpp verify_fixture.cpp verify_stream_test.cpp verify_test.cpp
+  SOURCES detectors_test.cpp monitor_test.cpp operations_test.cpp predictions_test.cpp replay_test.cpp verify_fixture.cpp verify_stream_test.cpp verify_test.cpp
   LINK driftseal_engine_serve driftseal_tests_support nlohmann_json::nlohmann_json)
 target_include_directories(test_engine_serve_verify PRIVATE ${PROJECT_SOURCE_DIR})
 if(TARGET test_engine_serve_verify)

@@ -17,6 +17,9 @@ struct Family {
   uint64_t fitted_on = 0, calibrated_on = 0, features_used = 0;
   bool own_detector = false;
 };
+struct CanarySet {
+  std::string name, sha256;
+};
 struct Detector {
   std::string name;
   int version = 0;
@@ -25,6 +28,8 @@ struct Detector {
   std::vector<std::string> features;  ///< Of GetDetector alone.
   std::vector<Family> families;       ///< Of GetDetector alone.
   std::string origin, sha256;
+  std::vector<CanarySet> canary_sets;  ///< Of GetDetector alone; none: it reads files alone.
+  bool replays = false;                ///< Of GetDetector alone: the engine runs models on them.
 };
 
 /// Zeros and empty strings are the engine's defaults (proto/driftseal/v1/detectors.proto).
@@ -39,6 +44,8 @@ struct FitRequest {
   bool activate = false;
   std::optional<double> alpha, delta;  ///< Of the promise that the report tells.
   std::vector<std::string> paths;      ///< More folders, meta files and model files.
+  std::vector<std::string> canary;     ///< Files of canary sets.
+  std::string canary_of;               ///< Also the sets of this detector.
 };
 struct Operation {
   enum class State { kUnspecified, kQueued, kRunning, kDone, kFailed, kCancelled };

@@ -44,6 +44,7 @@ struct ScoreRequest {
   std::vector<std::string> fingerprints;  ///< Meta files or model files beneath the engine's artifact root.
   Detail detail = Detail::kScores;
   Priority priority = Priority::kNormal;
+  bool no_replay = false;  ///< With fingerprints: read the models' files and run none of them.
 };
 
 /// One column's part in a score.
@@ -74,6 +75,7 @@ struct VerifyRequest {
   bool want_report_entry = false;
   bool only_eligible = false;  ///< Skip a meta file whose promotion.eligible is not true.
   Priority priority = Priority::kNormal;
+  bool no_replay = false;  ///< Read the model's files and do not run it.
 };
 
 enum class Outcome { kUnknown, kPass, kReview, kQuarantine, kInconclusive, kError, kSkipped };
@@ -92,6 +94,11 @@ struct MemberScore {
   double raw = 0;
   std::optional<double> normalised;
 };
+/// The column by which a model leaves the range that was calibrated.
+struct OutOfRange {
+  std::string feature;
+  double value = 0, low = 0, high = 0;
+};
 struct ModelScore {
   double combined = 0;
   std::optional<double> p_value;
@@ -99,6 +106,8 @@ struct ModelScore {
   std::vector<MemberScore> members;
   uint64_t fitted_on = 0, calibrated_on = 0;
   std::string remark;
+  std::string view;  ///< "behaviour" (on canary inputs) or "files" (alone).
+  std::optional<OutOfRange> out_of_range;
 };
 struct FileEvidence {
   std::string role, path, recorded_sha256, actual_sha256, error;
