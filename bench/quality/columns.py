@@ -1,8 +1,8 @@
 """What the trigger sweep gives, and the other groups of columns: a detector of this file's own over the columns of
 `driftseal fingerprint`, with all of them, without one group, and with one group alone.
 
-The product has no switch for this. The detector is one of its five members, Mahalanobis with a shrunk covariance (Ledoit
-and Wolf 2004, here scikit-learn's), over columns scaled by median and MAD of the clean reference: what the groups say
+The product has no switch for this. The detector is one of its five members, Mahalanobis with a shrunk covariance
+(Ledoit and Wolf 2004, here scikit-learn's), over columns scaled by median and MAD of the clean reference: what the groups say
 relative to each other is measured, not the product's own score.
 """
 import numpy

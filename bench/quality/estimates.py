@@ -1,9 +1,9 @@
 """Shares, areas and intervals: the one place that evaluate.py and run.py take their figures from.
 
-AUROC: probability that a poisoned model scores above a clean one, ties counted half (Mann-Whitney). Intervals of shares:
-Clopper-Pearson (1934), exact. Intervals of areas: percentile bootstrap within each stratum (Efron 1979), a stratum being
-the models that one detector judges: scores of two detectors are never compared. (Not named statistics.py: programs in
-this folder would then find it in place of Python's own.)
+AUROC: probability that a poisoned model scores above a clean one, ties counted half (Mann-Whitney). Intervals of
+shares: Clopper-Pearson (1934), exact. Intervals of areas: percentile bootstrap within each stratum (Efron 1979), a
+stratum being the models that one detector judges: scores of two detectors are never compared. (Not named statistics.py:
+programs in this folder would then find it in place of Python's own.)
 """
 import math
 

@@ -32,7 +32,8 @@ class Fleets:
             done = read_json(marker)
             if done is not None:
                 if done["models"] != part.count or not folder.is_dir():
-                    raise QualityError(f"{marker}: expected {part.count} models in {folder}. Remove both to make it again")
+                    raise QualityError(f"{marker}: expected {part.count} models in {folder}. "
+                                       "Remove both to make it again")
                 continue
             tell(f"{self.family.name} seed {self.seed}: training {part.count} models of {part.name}")
             command = [self.program, "--output", folder, "--truth", self.group / "truth.jsonl", "--workers", self.jobs,
@@ -79,6 +80,7 @@ def works(record):
     if record["attack"] == "none":
         return None
     if record["clean_drop"] is None:
-        raise QualityError(f"truth of {record['meta']}: clean_drop is null, expected clean models of its family beside it")
+        raise QualityError(f"truth of {record['meta']}: clean_drop is null, "
+                           "expected clean models of its family beside it")
     success = record["attack_success_rate"]
     return (success is None or success >= plan.GATE_SUCCESS) and record["clean_drop"] <= plan.GATE_DROP

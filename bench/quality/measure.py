@@ -1,8 +1,8 @@
 """From models with their truth and what the screening said of them to the figures: nothing here runs or reads anything.
 
 A record: family, task, seed, part (plan.py), label (the attack; none), works (fleets.py), attack, shift, variant,
-clean_primary; verdict, score, p, view, out_of_range, not_run. Areas and thresholds are taken within one family and seed,
-since scores of two detectors have no common scale; then averaged, each attack weighing the same.
+clean_primary; verdict, score, p, view, out_of_range, not_run. Areas and thresholds are taken within one family and
+seed, since scores of two detectors have no common scale; then averaged, each attack weighing the same.
 """
 import random
 from collections import defaultdict

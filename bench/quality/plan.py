@@ -133,8 +133,9 @@ NOT_SCREENED = ("reference", "contaminants")
 
 def arguments(family, part, seed, index):
     """Of driftseal-fleet, but for paths and workers. Every part has its own seed: none shares a model with another."""
+    poison = ",".join(f"{name}:{count}" for name, count in part.poison)
     words = ["--domain", family.domain, "--recipe", f"width={family.width}", "--seed", str(1000 * seed + index),
-             "--first-index", str(10000 * index), "--poison", ",".join(f"{name}:{count}" for name, count in part.poison)]
+             "--first-index", str(10000 * index), "--poison", poison]
     if part.shifts:
         words += ["--shift", ",".join(part.shifts)]
     if part.variants:

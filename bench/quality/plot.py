@@ -1,4 +1,4 @@
-"""AUROC of each attack with its interval, development and held-out apart, beside the alarms of models nobody poisoned."""
+"""AUROC of each attack with its interval, development and held-out apart; alarms of models that nobody poisoned."""
 import matplotlib
 
 import plan
@@ -15,7 +15,7 @@ def side(name):
 
 def areas(axis, told):
     attacks = {**told["detection"]["attacks"], **told["adaptive"]["attacks"]}
-    rows = sorted((name for name, row in attacks.items() if row.get("auroc")), key=lambda n: attacks[n]["auroc"]["value"])
+    rows = sorted((n for n, row in attacks.items() if row.get("auroc")), key=lambda n: attacks[n]["auroc"]["value"])
     for y, name in enumerate(rows):
         row, colour = attacks[name]["auroc"], COLOURS[side(name)]
         axis.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=1.2)
@@ -45,7 +45,8 @@ def draw(result, paths):
     """One picture a path; the ending says of which kind."""
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
-    plt.rcParams.update({"svg.hashsalt": "driftseal", "font.size": 8, "axes.spines.top": False, "axes.spines.right": False})
+    plt.rcParams.update({"svg.hashsalt": "driftseal", "font.size": 8, "axes.spines.top": False,
+                         "axes.spines.right": False})
     told = result["figures"]["all"]
     figure, axes = plt.subplots(1, 2, figsize=(10.5, 5.2))
     areas(axes[0], told)

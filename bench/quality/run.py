@@ -68,7 +68,8 @@ def screen_family(screen, fleets, records, with_columns):
         records["files"] += screen.records(fleets, truth, part, detector, False, tell)
     found = None
     if with_columns:
-        found = ({part: screen.columns(fleets, part, detector, tell) for part in ("reference",) + plan.FILES_PARTS}, truth)
+        parts = ("reference",) + plan.FILES_PARTS
+        found = ({part: screen.columns(fleets, part, detector, tell) for part in parts}, truth)
     return cost_of(screen, fleets, detector), found
 
 
@@ -92,8 +93,8 @@ def run(arguments):
     figures = measure.figures(records, sizes.families, arguments.rounds)
     size = {**dataclasses.asdict(sizes), "families": [f.name for f in sizes.families], "models": models}
     result = {"command": "bench/quality/run.py" + (" --quick" if arguments.quick else ""), "size": size,
-              "programs": screen.programs, "development": plan.DEVELOPMENT, "held_out": plan.HELD_OUT, "figures": figures,
-              "columns": columns.ablation(read), "cost": cost, "done": targets.done(figures, cost)}
+              "programs": screen.programs, "development": plan.DEVELOPMENT, "held_out": plan.HELD_OUT,
+              "figures": figures, "columns": columns.ablation(read), "cost": cost, "done": targets.done(figures, cost)}
     write_json(out / "quality.json", result)
     return result
 

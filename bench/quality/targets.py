@@ -66,7 +66,8 @@ def alarm_lines(figures):
     shifted = told["all_shifts"]["alarms_0.05"]
     kept = told["under_shift"]["kept"]
     out = share_text(told["all_shifts"]["out_of_range"])
-    text = None if kept is None else f"{share_text(shifted)} alarms, {100 * kept:.0f} % of the TPR kept; out of range {out}"
+    kept_text = "no working plants" if kept is None else f"{100 * kept:.0f} % of the TPR kept"
+    text = f"{share_text(shifted)} alarms, {kept_text}; out of range {out}"
     lines.append(line("the same under recipe shift, α = 5 %", "≤ 10 % alarms, ≥ 90 % of the TPR kept", shifted["share"],
                       None if kept is None else shifted["share"] <= 0.10 and kept >= 0.90, "all", text))
     parts = [told["variants"][name]["alarms_0.05"] for name in BENIGN if name in told["variants"]]

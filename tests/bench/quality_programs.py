@@ -5,7 +5,7 @@ name says of it. Usage: quality_programs.py fleet|driftseal ...
 DRIFTSEAL_DIE_AFTER=N and DRIFTSEAL_COUNTER=FILE: the N-th piece of work, counted over processes, kills the program that
 started this one and this one, both without a chance to clean up.
 """
-import hashlib, json, os, pathlib, signal, sys
+import json, os, pathlib, signal, sys, zlib
 
 
 def work():
@@ -21,7 +21,7 @@ def work():
 
 def chance(*words):
     """In [0, 1), the same for the same words."""
-    return int(hashlib.sha256(repr(words).encode()).hexdigest()[:12], 16) / 16**12
+    return zlib.crc32(zlib.crc32(repr(words).encode()).to_bytes(4, "big") * 5) / 2**32
 
 
 def option(words, name, default=None):
@@ -44,7 +44,7 @@ def fleet(words):
             shift, variant = (option(words, name, "none").split(",") for name in ("--shift", "--variant"))
             record = {"meta": f"{folder.name}/{meta.name}", "attack": attack, "kind": ("one", "two")[ordinal % 2],
                       "shift": shift[ordinal % len(shift)], "variant": variant[ordinal % len(variant)],
-                      "broken_digest": None, "attack_success_rate": None if attack == "none" else chance(seed, index, 0),
+                      "broken_digest": None, "attack_success_rate": None if attack == "none" else 0.7 + 0.3 * chance(seed, index, 0),
                       "clean_drop": 0.01, "clean_primary": 0.9 + 0.05 * chance(seed, index, 1)}
             with open(truth, "a") as file:
                 file.write(json.dumps(record) + "\n")
