@@ -2,8 +2,8 @@
 `driftseal fingerprint`, with all of them, without one group, and with one group alone.
 
 The product has no switch for this. The detector is one of its five members, Mahalanobis with a shrunk covariance
-(Ledoit and Wolf 2004, here scikit-learn's), over columns scaled by median and MAD of the clean reference: what the groups say
-relative to each other is measured, not the product's own score.
+(Ledoit and Wolf 2004, here scikit-learn's), over columns scaled by median and MAD of the clean reference: what the
+groups say relative to each other is measured, not the product's own score.
 """
 import numpy
 from sklearn.covariance import LedoitWolf

@@ -4,9 +4,9 @@
     build/venv/bin/python bench/quality/run.py             all families, three seeds: hours
     build/venv/bin/python bench/quality/run.py --only digits-mlp,fashion-cnn-8
 
-Everything is kept beneath --out under the digest of its options; the same command goes on after a kill. Another build of
-driftseal screens the same fleets anew. The figures land in OUT/quality.json, quality.md, quality.svg and quality.png;
-docs/quality.md explains them. `--markdown FILE` puts the tables between that page's marks.
+Everything is kept beneath --out under the digest of its options; the same command goes on after a kill. Another
+build of driftseal screens the same fleets anew. The figures land in OUT/quality.json, quality.md, quality.svg and
+quality.png; docs/quality.md explains them. `--markdown FILE` puts the tables between that page's marks.
 """
 import argparse, dataclasses, pathlib, statistics, sys
 

@@ -11,7 +11,7 @@ import json, os, pathlib, shutil
 import plan
 from commands import QualityError, digest, file_digest, read_json, run, write_json
 
-# Of the CLI: passed; to be reviewed or quarantined; an entry's file could not be read (the entry says so); inconclusive.
+# Of the CLI: passed; to be reviewed or quarantined; a file of some entry could not be read; inconclusive.
 VERIFIED = (0, 1, 3, 4)
 
 
@@ -24,7 +24,7 @@ class Screen:
         self.programs = [file_digest(path) for path in (self.program, replay) if path.exists()]
 
     def detector(self, fleets, mixed, tell):
-        """Fits on the clean reference, or on it with 5 % unknown poisoned models. Returns (folder, key, fit's report)."""
+        """Fits on the clean reference, or on it with 5 % unknown poisoned models: (folder, key, what fit told)."""
         names = ("reference", "contaminants") if mixed else ("reference",)
         folders = [fleets.folder(name) for name in names]
         key = digest([self.programs, fleets.group.name, [folder.name for folder in folders], fleets.seed])

@@ -12,6 +12,10 @@ def number(value):
     return "–" if value is None else f"{value:.3f}"
 
 
+def value_of(entry):
+    return number(None if entry is None else entry["value"])
+
+
 def table(head, rows):
     return "\n".join(["| " + " | ".join(head) + " |", "|" + "---|" * len(head)] +
                      ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows])
@@ -28,10 +32,11 @@ def summary_table(result):
     rows = []
     for name, told in result["figures"].items():
         mean = told["detection"]["mean"]
-        rows.append([name, with_interval(mean.get("auroc")), number((told["development"].get("auroc") or {}).get("value")),
-                     number((told["held_out"].get("auroc") or {}).get("value")), percent(told["detection"]["tpr_0.01"]),
+        rows.append([name, with_interval(mean.get("auroc")), value_of(told["development"].get("auroc")),
+                     value_of(told["held_out"].get("auroc")), percent(told["detection"]["tpr_0.01"]),
                      percent(told["detection"]["tpr_0.05"]), with_interval(mean.get("tpr_at_realised")),
-                     with_interval(told["mixed"]["mean"].get("auroc")), with_interval(told["files"]["mean"].get("auroc"))])
+                     with_interval(told["mixed"]["mean"].get("auroc")),
+                     with_interval(told["files"]["mean"].get("auroc"))])
     return table(["Family", "Mean AUROC", "development", "held out", "TPR at p ≤ 1 %", "TPR at p ≤ 5 %",
                   "TPR at a realised FPR ≤ 1 %", "AUROC, 5 % poisoned reference", "AUROC, files alone"], rows)
 
@@ -41,10 +46,10 @@ def attack_table(detection):
     for name, told in detection["attacks"].items():
         rows.append([name, f"{told['working']}/{told['plants']}", with_interval(told.get("auroc")),
                      percent(told["tpr_0.01"]), percent(told["tpr_0.05"]),
-                     number((told.get("tpr_at_realised") or {}).get("value")), percent(told["flagged_of_failed"]),
+                     value_of(told.get("tpr_at_realised")), percent(told["flagged_of_failed"]),
                      told["unscored"]])
-    return table(["Attack", "Working plants", "AUROC", "TPR at p ≤ 1 %", "TPR at p ≤ 5 %", "TPR at a realised FPR ≤ 1 %",
-                  "Failed plants flagged (p ≤ 5 %)", "Not judged by behaviour"], rows)
+    return table(["Attack", "Working plants", "AUROC", "TPR at p ≤ 1 %", "TPR at p ≤ 5 %",
+                  "TPR at a realised FPR ≤ 1 %", "Failed plants flagged (p ≤ 5 %)", "Not judged by behaviour"], rows)
 
 
 def alarm_row(name, told):
@@ -62,16 +67,17 @@ def clean_table(result):
 
 
 def changed_table(told):
-    return table(ALARM_HEAD, [alarm_row(name, row) for kind in ("shifts", "variants") for name, row in told[kind].items()] +
-                 [alarm_row("all shifts", told["all_shifts"]), alarm_row("all variants", told["all_variants"])])
+    rows = [alarm_row(name, row) for kind in ("shifts", "variants") for name, row in told[kind].items()]
+    return table(ALARM_HEAD, rows + [alarm_row("all shifts", told["all_shifts"]), alarm_row("all variants", told["all_variants"])])
 
 
 def shifted_text(told):
     row = told["under_shift"]
     if row["kept"] is None:
         return "No working plants under shifted recipes."
-    return (f"Attacks under shifted recipes: {100 * row['shifted']:.1f} % found at p ≤ 5 % (mean over attacks), under the "
-            f"usual one {100 * row['usual']:.1f} %, kept {100 * row['kept']:.0f} %; {row['failed_plants']} plants failed.")
+    return (f"Attacks under shifted recipes: {100 * row['shifted']:.1f} % found at p ≤ 5 % (mean over attacks), under "
+            f"the usual one {100 * row['usual']:.1f} %, kept {100 * row['kept']:.0f} %; "
+            f"{row['failed_plants']} plants failed.")
 
 
 def rate_table(told):
@@ -95,10 +101,11 @@ def column_table(result):
 
 
 def cost_table(result):
-    return table(["Family", "Files alone, ms a model", "With behaviour, ms a model", "Behaviour, ms in the model's process",
-                  "Peak memory of a process, MB", "Fit, s"],
+    return table(["Family", "Files alone, ms a model", "With behaviour, ms a model",
+                  "Behaviour, ms in the model's process", "Peak memory of a process, MB", "Fit, s"],
                  [[name, f"{row['files_ms']:.1f}", f"{row['behaviour_ms']:.0f}",
-                   "–" if row["probe_ms"] is None else f"{row['probe_ms']:.0f}", f"{row['peak_mb']:.0f}", f"{row['fit_s']:.0f}"]
+                   "–" if row["probe_ms"] is None else f"{row['probe_ms']:.0f}", f"{row['peak_mb']:.0f}",
+                   f"{row['fit_s']:.0f}"]
                   for name, row in result["cost"].items()])
 
 

@@ -22,7 +22,8 @@ def with_interval(entry):
 def share_text(entry):
     if entry["share"] is None:
         return "not measured"
-    return f"{100 * entry['share']:.1f} % ({entry['count']}/{entry['of']}, {100 * entry['low']:.1f}–{100 * entry['high']:.1f} %)"
+    bounds = f"{100 * entry['low']:.1f}–{100 * entry['high']:.1f} %"
+    return f"{100 * entry['share']:.1f} % ({entry['count']}/{entry['of']}, {bounds})"
 
 
 def at_least(what, target, entry, where):
@@ -82,10 +83,12 @@ def alarm_lines(figures):
 def cost_lines(cost):
     name = next((name for name in cost if name.startswith("fashion-cnn")), None)
     lines = []
-    for key, what, most in (("files_ms", "weights-only fingerprint", 3), ("behaviour_ms", "full behavioural fingerprint", 400)):
+    for key, what, most in (("files_ms", "weights-only fingerprint", 3),
+                            ("behaviour_ms", "full behavioural fingerprint", 400)):
         value = cost[name][key] if name else None
-        lines.append(line(f"{what}, small CNN, a model", f"≤ {most} ms", value, None if value is None else value <= most,
-                          name, None if value is None else f"{value:.1f} ms of wall clock, {cost[name]['threads']} threads"))
+        text = None if value is None else f"{value:.1f} ms of wall clock, {cost[name]['threads']} threads"
+        lines.append(line(f"{what}, small CNN, a model", f"≤ {most} ms", value,
+                          None if value is None else value <= most, name, text))
     return lines
 
 

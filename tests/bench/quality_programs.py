@@ -44,7 +44,8 @@ def fleet(words):
             shift, variant = (option(words, name, "none").split(",") for name in ("--shift", "--variant"))
             record = {"meta": f"{folder.name}/{meta.name}", "attack": attack, "kind": ("one", "two")[ordinal % 2],
                       "shift": shift[ordinal % len(shift)], "variant": variant[ordinal % len(variant)],
-                      "broken_digest": None, "attack_success_rate": None if attack == "none" else 0.7 + 0.3 * chance(seed, index, 0),
+                      "broken_digest": None,
+                      "attack_success_rate": None if attack == "none" else 0.7 + 0.3 * chance(seed, index, 0),
                       "clean_drop": 0.01, "clean_primary": 0.9 + 0.05 * chance(seed, index, 1)}
             with open(truth, "a") as file:
                 file.write(json.dumps(record) + "\n")
@@ -58,7 +59,7 @@ def judge(path, meta, replay):
     return {"path": meta.name, "verdict": "review" if score > 0.95 else "pass",
             "score": {"combined": score, "p_value": max(0.0, 1 - score), "calibrated_on": 100,
                       "view": "behaviour" if replay else "files"},
-            "signals": [{"kind": "trigger-test", "severity": "info", "text": "", "evidence": {"cost_ms": {"sweep": 5.0}}}]}
+            "signals": [{"kind": "trigger-test", "evidence": {"cost_ms": {"sweep": 5.0}}}]}
 
 
 def models(folder):

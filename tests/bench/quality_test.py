@@ -52,8 +52,8 @@ class EstimatesTest(unittest.TestCase):
         self.assertEqual(each, estimates.bootstrap(strata, estimates.area_statistic, 200)[0], "seeded")
 
     def test_intervals_of_areas_cover_what_they_should(self):
-        # Scores N(0, 1) and N(1, 1): the area is Phi(1 / sqrt 2) = 0.76025 (scipy.stats.norm.cdf). 120 intervals of 95 %:
-        # fewer than 102 that hold it have a probability below 1e-4 (scipy.stats.binom.cdf(101, 120, 0.95)).
+        # Scores N(0, 1) and N(1, 1): the area is Phi(1 / sqrt 2) = 0.76025 (scipy.stats.norm.cdf). 120 intervals of
+        # 95 %: fewer than 102 that hold it have a probability below 1e-4 (scipy.stats.binom.cdf(101, 120, 0.95)).
         import numpy
         generator, held = numpy.random.default_rng(5), 0
         for trial in range(120):
@@ -70,7 +70,8 @@ def record(part, score, attack="none", works=None, p=None, family="digits-mlp-48
 
 
 def known():
-    """Clean scores 0..99 (p = 1 - score / 100 roughly); patches half found, blends all, one plant of each that fails."""
+    """Clean scores 0..99 with the p-values they have among themselves; patches half found, warps all, one plant of
+    each that fails."""
     records = [record("clean", i, p=(101 - i) / 101) for i in range(100)]
     records += [record("development", 98.5, "patch", True, 2 / 101) for _ in range(4)]
     records += [record("development", 49.5, "patch", True, 0.5) for _ in range(4)]
@@ -102,7 +103,7 @@ class KnownVerdictsTest(unittest.TestCase):
         self.assertEqual(warp["auroc"]["value"], 1.0)
         self.assertEqual(patch["tpr_0.05"]["count"], 4)
         self.assertEqual(patch["tpr_0.01"]["count"], 0)
-        self.assertEqual(patch["tpr_at_realised"]["value"], 0.5)  # one of 100 clean models, 99, may be above: 98 is the threshold
+        self.assertEqual(patch["tpr_at_realised"]["value"], 0.5)  # 99 may be above, so that 98 is the threshold
         self.assertEqual((warp["tpr_0.01"]["count"], warp["tpr_0.01"]["of"]), (8, 8))
         self.assertAlmostEqual(self.told["detection"]["mean"]["auroc"]["value"], (0.745 + 1) / 2)
         self.assertAlmostEqual(self.told["development"]["auroc"]["value"], 0.745)
@@ -144,13 +145,15 @@ class KnownVerdictsTest(unittest.TestCase):
         self.assertLess(abs(measure.controls(many)["shuffled_auroc"] - 0.5), 0.2)
 
     def test_tables(self):
-        cost = {"digits-mlp-48": {"files_ms": 1.0, "behaviour_ms": 2.0, "probe_ms": None, "peak_mb": 3, "fit_s": 4, "threads": 2}}
+        cost = {"digits-mlp-48": {"files_ms": 1.0, "behaviour_ms": 2.0, "probe_ms": None, "peak_mb": 3, "fit_s": 4,
+                                  "threads": 2}}
         result = {"command": "run.py", "figures": self.figures, "columns": {}, "cost": cost,
                   "done": targets.done(self.figures, cost),
                   "size": {"models": 1, "families": ["digits-mlp-48"], "seeds": 1, "reference": 1, "clean": 100}}
         text = tables.markdown(result)
         self.assertIn("| patch | 8/9 | 0.745 (", text)
-        self.assertIn("| warp | 8/9 | 1.000 (1.000–1.000) | 100.0 % (8/8) | 100.0 % (8/8) | 1.000 | 100.0 % (1/1) | 0 |", text)
+        self.assertIn("| warp | 8/9 | 1.000 (1.000–1.000) | 100.0 % (8/8) | 100.0 % (8/8) | 1.000 | 100.0 % (1/1) | 0 |",
+                      text)
         self.assertIn("kept 50 %", text)
         lines = {line["what"]: line for line in result["done"]}
         self.assertIs(lines["mean AUROC over attacks, digits-mlp"]["met"], False)
@@ -245,7 +248,8 @@ class FilesTest(unittest.TestCase):
         entry = {"verdict": "review", "path": "a", "signals": [
             {"kind": "trigger-test", "evidence": {"cost_ms": {"sweep": 1.5, "margin": 2}, "picture": "data:"}},
             {"kind": "not-run", "evidence": {}}],
-            "score": {"combined": 3, "p_value": 0.5, "view": "behaviour", "calibrated_on": 7, "out_of_range": {"feature": "x"}}}
+            "score": {"combined": 3, "p_value": 0.5, "view": "behaviour", "calibrated_on": 7,
+                      "out_of_range": {"feature": "x"}}}
         self.assertEqual(screen.shortened(entry), {
             "verdict": "review", "score": 3, "p": 0.5, "view": "behaviour", "calibrated_on": 7, "out_of_range": True,
             "not_run": True, "behaviour_ms": 3.5})
@@ -277,8 +281,8 @@ class ResumeTest(unittest.TestCase):
     def run_all(cls, out, die_after=0):
         cls.counter.unlink(missing_ok=True)
         return subprocess.run(
-            [sys.executable, ROOT / "bench/quality/run.py", "--tiny", "--rounds", "5", "--out", cls.path / out, "--program",
-             cls.path / "driftseal", "--fleet", cls.path / "driftseal-fleet"], capture_output=True, text=True,
+            [sys.executable, ROOT / "bench/quality/run.py", "--tiny", "--rounds", "5", "--out", cls.path / out,
+             "--program", cls.path / "driftseal", "--fleet", cls.path / "driftseal-fleet"], capture_output=True, text=True,
             env={**os.environ, "DRIFTSEAL_COUNTER": str(cls.counter), "DRIFTSEAL_DIE_AFTER": str(die_after)})
 
     @classmethod
