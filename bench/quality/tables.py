@@ -68,7 +68,8 @@ def clean_table(result):
 
 def changed_table(told):
     rows = [alarm_row(name, row) for kind in ("shifts", "variants") for name, row in told[kind].items()]
-    return table(ALARM_HEAD, rows + [alarm_row("all shifts", told["all_shifts"]), alarm_row("all variants", told["all_variants"])])
+    rows += [alarm_row("all shifts", told["all_shifts"]), alarm_row("all variants", told["all_variants"])]
+    return table(ALARM_HEAD, rows)
 
 
 def shifted_text(told):

@@ -42,7 +42,8 @@ def area_lines(figures):
         clean, mixed = (figures[name][key]["mean"].get("auroc") for key in ("detection", "mixed"))
         lines.append(at_least(what, target, clean, name))
         loss = clean["value"] - mixed["value"] if clean and mixed else None
-        lines.append(line(f"the same with 5 % unknown poisoned models in the fit, {names[0]}", "at most 0.02 less", loss,
+        what = f"the same with 5 % unknown poisoned models in the fit, {names[0]}"
+        lines.append(line(what, "at most 0.02 less", loss,
                           None if loss is None else loss <= 0.02, name,
                           None if loss is None else f"{with_interval(mixed)}, {loss:+.3f} less"))
     return lines
