@@ -284,7 +284,8 @@ class ResumeTest(unittest.TestCase):
         return subprocess.run(
             [sys.executable, ROOT / "bench/quality/run.py", "--tiny", "--rounds", "5", "--out", cls.path / out,
              "--program", cls.path / "driftseal", "--fleet", cls.path / "driftseal-fleet"],
-            capture_output=True, text=True, env={**os.environ, "DRIFTSEAL_COUNTER": str(cls.counter), "DRIFTSEAL_DIE_AFTER": str(die_after)})
+            capture_output=True, text=True,
+            env={**os.environ, "DRIFTSEAL_COUNTER": str(cls.counter), "DRIFTSEAL_DIE_AFTER": str(die_after)})
 
     @classmethod
     def result(cls, out):
