@@ -4,47 +4,15 @@
         --summary summary.json --picture scores.svg
 
 The screening never reads the truth file. AUROC: probability that a poisoned model scores above a clean one of the same
-domain, ties counted half (Mann-Whitney), with a 95 % bootstrap interval. TPR: share of poisoned models with p <= alpha.
-Intervals of shares: Clopper-Pearson (1934), exact.
+domain, with a 95 % bootstrap interval. TPR: share of poisoned models with p <= alpha. estimates.py says how they are
+computed; run.py measures the same over many more fleets.
 """
-import argparse, json, math, pathlib, random
+import argparse, json, pathlib, random
 from collections import defaultdict
 
+import estimates
+
 FLAGGED = ("review", "quarantine")
-
-
-def clopper_pearson(k, n, level=0.95):
-    """The exact interval of a binomial share, by bisection on the binomial tail."""
-    if n == 0:
-        return 0.0, 1.0
-    tail = lambda p, ks: sum(math.comb(n, i) * p**i * (1 - p) ** (n - i) for i in ks)
-
-    def solve(function):  # function rises in p
-        low, high = 0.0, 1.0
-        for _ in range(60):
-            mid = (low + high) / 2
-            low, high = (mid, high) if function(mid) < 0 else (low, mid)
-        return (low + high) / 2
-
-    half = (1 - level) / 2
-    lower = 0.0 if k == 0 else solve(lambda p: tail(p, range(k, n + 1)) - half)
-    upper = 1.0 if k == n else solve(lambda p: half - tail(p, range(0, k + 1)))
-    return lower, upper
-
-
-def auroc(poisoned, clean):
-    wins = sum((p > c) + 0.5 * (p == c) for p in poisoned for c in clean)
-    return wins / (len(poisoned) * len(clean)) if poisoned and clean else None
-
-
-def bootstrap(pairs, rounds=400, seed=1):
-    """95 % interval of the mean over domains of AUROC; `pairs` holds (poisoned, clean) scores a domain."""
-    rng, values = random.Random(seed), []
-    for _ in range(rounds):
-        means = [auroc(rng.choices(p, k=len(p)), rng.choices(c, k=len(c))) for p, c in pairs]
-        values.append(sum(means) / len(means))
-    values.sort()
-    return values[int(0.025 * rounds)], values[int(0.975 * rounds) - 1]
 
 
 def load(report_path, truth_path, fleet):
@@ -80,9 +48,7 @@ def label(model):
 
 
 def flagged_share(models, test):
-    hits = sum(map(test, models))
-    low, high = clopper_pearson(hits, len(models))
-    return {"count": hits, "of": len(models), "share": hits / len(models), "low": low, "high": high}
+    return estimates.share(map(test, models))
 
 
 def measure(models, clean, alpha):
@@ -92,7 +58,7 @@ def measure(models, clean, alpha):
                       [c["score"] for c in clean if c["domain"] == domain and c["score"] is not None])
              for domain, group_ in by_domain.items()}
     usable = {d: pair for d, pair in pairs.items() if pair[0] and pair[1]}
-    per_domain = {d: auroc(*pair) for d, pair in usable.items()}
+    per_domain = {d: estimates.auroc(*pair) for d, pair in usable.items()}
     result = {"models": len(models), "gated": sum(bool(m.get("gated")) for m in models),
               "verdicts": {v: sum(m["verdict"] == v for m in models)
                            for v in ("pass", "review", "quarantine", "inconclusive", "error")},
@@ -101,17 +67,18 @@ def measure(models, clean, alpha):
               "auroc_by_domain": per_domain}
     if per_domain:
         result["auroc"] = sum(per_domain.values()) / len(per_domain)
-        result["auroc_interval"] = bootstrap(list(usable.values()))
+        # A domain is an attack of its own here, so that each weighs the same.
+        strata = [{"clean": clean_scores, "attacks": {d: scores}} for d, (scores, clean_scores) in usable.items()]
+        result["auroc_interval"] = estimates.bootstrap(strata, estimates.area_statistic, 400)[1]
     return result
 
 
 def control(models, clean):
     """What the metric alone would tell: AUROC of a low accuracy."""
     domains = group(models, lambda m: m["domain"])
-    values = [auroc([-m["clean_primary"] for m in ms], [-c["clean_primary"] for c in clean if c["domain"] == d])
+    values = [estimates.auroc([-m["clean_primary"] for m in ms], [-c["clean_primary"] for c in clean if c["domain"] == d])
               for d, ms in domains.items()]
-    values = [v for v in values if v is not None]
-    return sum(values) / len(values) if values else None
+    return estimates.mean(values)
 
 
 def summarise(report, models):
@@ -132,6 +99,8 @@ def summarise(report, models):
 
 
 def percent(share):
+    if share["share"] is None:
+        return "    - (0/0)"
     return f"{100 * share['share']:5.1f} % ({share['count']}/{share['of']})"
 
 
