@@ -96,6 +96,8 @@ struct Score {
   /// (no calibration rows, a family that was not seen, or more than half of the columns missing: `remark` says which).
   /// It is never below 1/(calibrated_on + 1).
   std::optional<double> p_value;
+  /// The largest combined score of a calibration model; absent without any.
+  std::optional<double> calibration_largest;
   size_t fitted_on = 0, calibrated_on = 0;
   std::vector<Driver> drivers;  ///< At most 5, largest share first.
   std::string remark;           ///< Why there is no p-value, or which columns were imputed; empty otherwise.

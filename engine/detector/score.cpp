@@ -215,6 +215,7 @@ Score Explain(const DetectorState& state, const FamilyDetector& detector, Basis 
   score.combined = Combine(detector, raw, scaled.departed.size());
   score.fitted_on = detector.fitted_on;
   score.calibrated_on = detector.calibration.size();
+  if (!detector.calibration.empty()) score.calibration_largest = detector.calibration.back();
   const std::string uncalibrated = WhyUncalibrated(state, detector, score, MostlyMissing(detector.scaler, scaled));
   if (uncalibrated.empty()) score.p_value = ConformalP(detector.calibration, score.combined);
   score.drivers = FindDrivers(detector, scaled, row, score.combined);

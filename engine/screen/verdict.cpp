@@ -90,9 +90,11 @@ std::string ComparedWith(const detector::Score& score) {
 
 // What the score rests on.
 std::string RestsOn(const detector::Score& score, const fingerprint::BehaviourEvidence* behaviour) {
-  if (score.view != detector::View::kBehaviour) return "by its files alone";
-  if (behaviour == nullptr) return "by its behaviour";
-  return artifact::Cat("by its behaviour on ", behaviour->set_inputs, " canary inputs");
+  if (score.view == detector::View::kFiles) return "by its files alone";
+  std::string text = "by its behaviour";
+  if (behaviour != nullptr) text += artifact::Cat(" on ", behaviour->set_inputs, " canary inputs");
+  if (score.view == detector::View::kStill) text += ", as far as that holds still when the recipe changes";
+  return text;
 }
 
 std::string RangeText(const detector::RangeNote& note, const detector::SchemaId& schema) {
@@ -100,10 +102,12 @@ std::string RangeText(const detector::RangeNote& note, const detector::SchemaId&
                          schema.features.at(note.feature), note.value, note.low, note.high);
 }
 
-// Of a row outside of the range that was calibrated only an alarm by behaviour stands: what holds still when the recipe
-// changes is not explained by the recipe.
-bool Stands(const detector::Score& score, const Policy& policy) {
-  return score.p_value && *score.p_value <= policy.alpha && score.view == detector::View::kBehaviour;
+// Outside of the range that was calibrated, where a p-value promises less, an alarm needs a score that lies clearly
+// beyond those of all calibration models.
+constexpr double kClearlyBeyond = 1.25;
+
+bool IsClear(const detector::Score& score) {
+  return score.calibration_largest && score.combined > kClearlyBeyond * std::max(*score.calibration_largest, 0.0);
 }
 
 }  // namespace
@@ -182,14 +186,14 @@ Signal ScoreSignal(const detector::Score& score, const detector::SchemaId& schem
                                        {"value", outside->value},
                                        {"low", outside->low},
                                        {"high", outside->high}};
-    if (!Stands(score, policy)) {
+    if (score.p_value && *score.p_value <= policy.alpha && !IsClear(score)) {
       signal.kind = "out-of-range";
       signal.severity = Severity::kUnknown;
-      signal.text = artifact::Cat(RangeText(*outside, schema), "; neither an alarm nor a pass is backed there");
+      signal.text = artifact::Cat(RangeText(*outside, schema), "; its score stands out, but not clearly enough for an ",
+                                  "alarm there");
       return signal;
     }
   }
-  signal.evidence["alpha"] = *score.p_value <= policy.quarantine_alpha ? policy.quarantine_alpha : policy.alpha;
   if (!score.p_value && resolution <= policy.alpha) {
     signal.kind = "uncalibrated";
     signal.severity = Severity::kUnknown;
@@ -205,10 +209,12 @@ Signal ScoreSignal(const detector::Score& score, const detector::SchemaId& schem
     return signal;
   }
   signal.evidence["p_value"] = *score.p_value;
+  signal.evidence["alpha"] = *score.p_value <= policy.quarantine_alpha ? policy.quarantine_alpha : policy.alpha;
   const std::string head =
       absl::StrFormat("p = %.3g against %s, %s", *score.p_value, ComparedWith(score), RestsOn(score, behaviour));
   if (*score.p_value > policy.alpha) {
     signal.text = artifact::Cat("in family: ", head);
+    if (outside) signal.text += artifact::Cat("; ", RangeText(*outside, schema));
     return signal;
   }
   signal.severity = *score.p_value <= policy.quarantine_alpha ? Severity::kCritical : Severity::kConcern;

@@ -176,27 +176,32 @@ TEST_F(BehaviourTest, ReportsCarryTheView) {
 }
 
 // Score and range as a detector gives them.
-detector::Score Outside(double p, detector::View view) {
+detector::Score Outside(double p, double combined) {
   detector::Score score;
   score.p_value = p;
   score.calibrated_on = 199;
-  score.view = view;
+  score.view = detector::View::kStill;
+  score.calibration_largest = 2;
+  score.combined = combined;
   score.out_of_range = detector::RangeNote{1, 4.1, 1.2, 2.9};
   return score;
 }
 
-TEST(OutOfRange, OnlyAnAlarmByBehaviourStands) {
+TEST(OutOfRange, AnAlarmMustBeClear) {
   const detector::SchemaId schema{"s", 1, "d", {"a", "context.scale"}};
-  const Signal calm = ScoreSignal(Outside(0.4, detector::View::kBehaviour), schema, Policy());
-  EXPECT_EQ(calm.kind, "out-of-range");
-  EXPECT_EQ(calm.severity, Severity::kUnknown);
+  const Signal calm = ScoreSignal(Outside(0.4, 0.5), schema, Policy());
+  EXPECT_EQ(calm.kind, "score");
+  EXPECT_EQ(calm.severity, Severity::kInfo);
+  EXPECT_THAT(calm.text, HasSubstr("as far as that holds still"));
   EXPECT_THAT(calm.text, HasSubstr("context.scale = 4.1, the reference models have 1.2 to 2.9"));
   EXPECT_EQ(calm.evidence["out_of_range"]["feature"], "context.scale");
-  const Signal alarm = ScoreSignal(Outside(0.005, detector::View::kBehaviour), schema, Policy());
+  const Signal doubtful = ScoreSignal(Outside(0.005, 2.4), schema, Policy());
+  EXPECT_EQ(doubtful.kind, "out-of-range");
+  EXPECT_EQ(doubtful.severity, Severity::kUnknown);
+  const Signal alarm = ScoreSignal(Outside(0.005, 2.6), schema, Policy());
   EXPECT_EQ(alarm.kind, "score");
   EXPECT_EQ(alarm.severity, Severity::kCritical);
   EXPECT_THAT(alarm.text, HasSubstr("context.scale"));
-  EXPECT_EQ(ScoreSignal(Outside(0.005, detector::View::kFiles), schema, Policy()).severity, Severity::kUnknown);
 }
 
 TEST(CanarySetFiles, AreCopiedAndCheckedAgainstTheirDigests) {
