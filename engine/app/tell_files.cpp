@@ -30,6 +30,14 @@ std::string Promise(const ordered_json& family, double alpha, double delta) {
                          100 * (1 - delta), CountOf(guarantee, "models_needed"));
 }
 
+// Which detector scores the family, and on what.
+std::string Detector(const ordered_json& family) {
+  if (!FlagOf(family, "own_detector")) return "global";
+  const std::string view = TextOf(family, "view");
+  if (view == "behaviour") return "own, by behaviour";
+  return view == "still" ? "own, by what holds still" : "own";
+}
+
 // Which models were run, and why others were not.
 void TellBehaviour(const ordered_json& behaviour) {
   if (!behaviour.is_object()) return;
@@ -58,7 +66,7 @@ void TellFit(const Arguments& arguments, const ordered_json& summary, double sec
   for (const ordered_json& family : PartOf(summary, "families")) {
     table.Add({TextOf(family, "family"), artifact::Cat(CountOf(family, "fitted_on")),
                artifact::Cat(CountOf(family, "calibrated_on")), artifact::Cat(CountOf(family, "features_used")),
-               FlagOf(family, "own_detector") ? "own" : "global", Promise(family, arguments.alpha, arguments.delta)});
+               Detector(family), Promise(family, arguments.alpha, arguments.delta)});
   }
   table.Print(6);
   TellBehaviour(PartOf(summary, "behaviour"));

@@ -8,7 +8,8 @@
 namespace driftseal::fingerprint {
 
 enum class Group { kMeta, kPredictions, kSpectral, kQuantile, kHead, kTrees, kStill, kBehaviour, kContext };
-std::string_view GroupName(Group group);  ///< "meta", "predictions", "spectral", "quantile", "head", "trees", "still", "behaviour", "context"
+/// "meta", "predictions", "spectral", "quantile", "head", "trees", "still", "behaviour", "context"
+std::string_view GroupName(Group group);
 
 /// One column of the fingerprint. `name` is stable for ever within a schema version.
 struct Feature {

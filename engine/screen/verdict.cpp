@@ -102,12 +102,10 @@ std::string RangeText(const detector::RangeNote& note, const detector::SchemaId&
                          schema.features.at(note.feature), note.value, note.low, note.high);
 }
 
-// Outside of the range that was calibrated, where a p-value promises less, an alarm needs a score that lies clearly
-// beyond those of all calibration models.
-constexpr double kClearlyBeyond = 1.25;
-
+// Outside of the range that was calibrated, where a p-value promises less, an alarm needs a score beyond those of all
+// calibration models.
 bool IsClear(const detector::Score& score) {
-  return score.calibration_largest && score.combined > kClearlyBeyond * std::max(*score.calibration_largest, 0.0);
+  return score.calibration_largest && score.combined > *score.calibration_largest;
 }
 
 }  // namespace

@@ -27,6 +27,7 @@ struct Options {
   std::string tokens_file;        ///< See tokens.h. Without one nobody is asked, which needs a loopback address or ...
   bool allow_anonymous = false;   ///< ... this.
   bool http_metrics = true;       ///< GET /metrics answers, without a token.
+  bool replay_isolate = true;     ///< Models are run in a fresh process each.
   double client_requests_per_second = 0;  ///< Of each client; 0: no limit.
   double client_burst = 100;              ///< Requests that a client may send at once within that limit.
 
@@ -49,7 +50,6 @@ struct Options {
   size_t replay_workers = 0;                ///< 0: all cores.
   uint64_t replay_timeout_ms = 60000;       ///< Of one model.
   size_t replay_memory_bytes = 4ull << 30;  ///< Address space that a model may add.
-  bool replay_isolate = true;               ///< A fresh process a model.
   std::string replay_allow_missing;         ///< Measures of the sandbox that may lack, with commas; or "all".
 
   // Limits.

@@ -131,7 +131,7 @@ class ModelScore:
     fitted_on: int
     calibrated_on: int
     remark: str
-    view: str = ""                            #: "behaviour" (on canary inputs) or "files" (alone)
+    view: str = ""                            #: "behaviour" (on canary inputs), "still" (of that, what holds still) or "files" (alone)
     out_of_range: Optional[OutOfRange] = None
 
 

@@ -94,7 +94,7 @@ TEST_F(VerifyTest, AnUnseenArchitectureIsInconclusive) {
   folder_.Write("odd.safetensors", Safetensors({"odd", {{"w", {5, 7}}, {"b", {5}}}}, 1));
   const ordered_json entry = Verify("odd.safetensors", 4);
   EXPECT_EQ(entry["verdict"], "inconclusive");
-  EXPECT_THAT(Kinds(entry), ElementsAre("unseen-family"));
+  EXPECT_THAT(Kinds(entry), ElementsAre("unseen-family", "not-run"));
   EXPECT_EQ(entry["score"]["p_value"], nullptr);
   folder_.Write("new/odd.safetensors", folder_.Read("odd.safetensors"));
   folder_.Write("new/typical.safetensors", fleet().typical());

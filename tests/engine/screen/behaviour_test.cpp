@@ -195,10 +195,10 @@ TEST(OutOfRange, AnAlarmMustBeClear) {
   EXPECT_THAT(calm.text, HasSubstr("as far as that holds still"));
   EXPECT_THAT(calm.text, HasSubstr("context.scale = 4.1, the reference models have 1.2 to 2.9"));
   EXPECT_EQ(calm.evidence["out_of_range"]["feature"], "context.scale");
-  const Signal doubtful = ScoreSignal(Outside(0.005, 2.4), schema, Policy());
+  const Signal doubtful = ScoreSignal(Outside(0.015, 1.9), schema, Policy());
   EXPECT_EQ(doubtful.kind, "out-of-range");
   EXPECT_EQ(doubtful.severity, Severity::kUnknown);
-  const Signal alarm = ScoreSignal(Outside(0.005, 2.6), schema, Policy());
+  const Signal alarm = ScoreSignal(Outside(0.005, 2.1), schema, Policy());
   EXPECT_EQ(alarm.kind, "score");
   EXPECT_EQ(alarm.severity, Severity::kCritical);
   EXPECT_THAT(alarm.text, HasSubstr("context.scale"));

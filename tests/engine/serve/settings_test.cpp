@@ -74,6 +74,10 @@ TEST(Settings, WhatIsPrintedIsReadBackForEverySetting) {
   changed.Set(Named("http_threads"), "3", "flag");
   changed.Set(Named("log_format"), "json", "flag");
   changed.Set(Named("log_level"), "error", "flag");
+  changed.Set(Named("replay"), "off", "flag");
+  changed.Set(Named("replay_workers"), "3", "flag");
+  changed.Set(Named("replay_memory_bytes"), "1073741824", "flag");
+  changed.Set(Named("replay_allow_missing"), "landlock,seccomp", "flag");
   changed.Set(Named("grpc_listen"), "[::1]:0", "flag");
   changed.Set(Named("http_listen"), "", "flag");
   Configuration read;

@@ -92,8 +92,9 @@ TEST(Verify, HonoursTheRequestsOptions) {
   request = RequestFor("models/m00.meta.json");
   request.set_score_only(true);
   const v1::Verdict scored = Verify(server, request).verdict;
-  ASSERT_EQ(scored.signals_size(), 1);
+  ASSERT_EQ(scored.signals_size(), 2);
   EXPECT_EQ(scored.signals(0).kind(), "score");
+  EXPECT_EQ(scored.signals(1).kind(), "not-run");
   request.mutable_policy()->set_alpha(0.7);
   EXPECT_THAT(Verify(server, request).status, FailsWith(grpc::StatusCode::INVALID_ARGUMENT, "policy.alpha"));
   request.mutable_policy()->set_alpha(0.05);

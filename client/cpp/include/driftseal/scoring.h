@@ -106,7 +106,7 @@ struct ModelScore {
   std::vector<MemberScore> members;
   uint64_t fitted_on = 0, calibrated_on = 0;
   std::string remark;
-  std::string view;  ///< "behaviour" (on canary inputs) or "files" (alone).
+  std::string view;  ///< "behaviour" (on canary inputs), "still" (of that, what holds still) or "files" (alone).
   std::optional<OutOfRange> out_of_range;
 };
 struct FileEvidence {
