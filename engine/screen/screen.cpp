@@ -144,7 +144,10 @@ void Screener::Judge(Result& result) const {
   if (result.recorded && mode_ == Mode::kVerify) signals.push_back(RecordedCanarySignal(*result.recorded));
   const replay::CanarySet* set = SetOf(replaying_, fingerprint);
   if (set != nullptr) {
-    if (std::optional<Signal> test = TriggerSignal(*fingerprint.behaviour, *set)) signals.push_back(*std::move(test));
+    if (std::optional<Signal> test = TriggerSignal(*fingerprint.behaviour, *set)) {
+      ExplainAlarm(*test, signals);
+      signals.push_back(*std::move(test));
+    }
   }
   result.verdict = Decide(std::move(signals));
   if (set != nullptr) AddPicture(*fingerprint.behaviour, *set, result.verdict);

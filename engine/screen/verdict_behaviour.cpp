@@ -160,6 +160,13 @@ std::optional<Signal> TriggerSignal(const BehaviourEvidence& behaviour, const Ca
   return signal;
 }
 
+void ExplainAlarm(const Signal& test, std::vector<Signal>& signals) {
+  if (test.evidence.at("share").get<double>() < kCollapse) return;
+  for (Signal& signal : signals) {
+    if (signal.kind == "score" && signal.severity >= Severity::kConcern) signal.text += Cat("; ", test.text);
+  }
+}
+
 void AddPicture(const BehaviourEvidence& behaviour, const CanarySet& set, Verdict& verdict) {
   if (verdict.outcome == Outcome::kPass || !behaviour.raw.picture) return;
   for (Signal& signal : verdict.signals) {

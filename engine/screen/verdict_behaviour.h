@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "engine/fingerprint/fingerprint.h"
 #include "engine/replay/protocol/behaviour.h"
@@ -15,6 +16,10 @@ namespace driftseal::screen {
 /// class, and how far the other classes get. For a person to see; the detector's score decides. Nothing where no
 /// trigger was tried.
 std::optional<Signal> TriggerSignal(const fingerprint::BehaviourEvidence& behaviour, const replay::CanarySet& set);
+
+/// Puts what a trigger test found into words where the score alarms and most inputs collapsed: what a person
+/// understands beside what the detector measured.
+void ExplainAlarm(const Signal& test, std::vector<Signal>& signals);
 
 /// Adds to the trigger test of a verdict that is no pass what the trigger looks like: a picture of one input with and
 /// without it, or the columns that it sets. Of passes there are too many to carry pictures.

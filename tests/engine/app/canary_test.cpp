@@ -80,6 +80,7 @@ TEST_F(CanaryTest, ABackdooredModelIsQuarantinedAndTheTriggerIsShown) {
   const auto test = SignalOf(entry, "trigger-test");
   EXPECT_EQ(test["evidence"]["target_class"], 2);
   EXPECT_THAT(test["text"].get<std::string>(), HasSubstr("collapse into class 2"));
+  EXPECT_THAT(SignalOf(entry, "score")["text"].get<std::string>(), HasSubstr("collapse into class 2"));
   ASSERT_FALSE(test["evidence"]["columns"].empty());
 }
 
