@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from types import TracebackType
-from typing import Optional, Type
+from typing import Optional, Sequence, Type
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))  # or: pip install client/python
 
@@ -19,10 +19,11 @@ class LocalEngine:
 
     folder  for its state, its log and the file with its port
     root    the folder of the models: no path that a client sends leaves it
+    settings  more flags of `driftseal serve`
     """
 
     def __init__(self, driftseal: str, folder: pathlib.Path, root: pathlib.Path,
-                 model_dir: Optional[pathlib.Path] = None) -> None:
+                 model_dir: Optional[pathlib.Path] = None, settings: Sequence[str] = ()) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.log = folder / "engine.log"
         self._ports = folder / "ports.json"
@@ -31,7 +32,7 @@ class LocalEngine:
         with open(self.log, "wb") as log:
             self._process = subprocess.Popen(
                 [driftseal, "serve", "--grpc-listen", "127.0.0.1:0", "--http-listen", "", "--artifact-root", root,
-                 "--model-dir", detector, "--state-dir", folder / "state", "--port-file", self._ports],
+                 "--model-dir", detector, "--state-dir", folder / "state", "--port-file", self._ports, *settings],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def __enter__(self) -> "LocalEngine":

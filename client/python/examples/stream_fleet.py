@@ -35,9 +35,12 @@ def main() -> int:
     parser.add_argument("--model-dir", type=pathlib.Path, required=True)
     parser.add_argument("--report", type=pathlib.Path)
     parser.add_argument("--state", type=pathlib.Path, required=True, help="folder for the engine's state and log")
+    parser.add_argument("--allow-missing-sandbox", metavar="NAMES",
+                        help="measures of the sandbox that may lack where models are run, or all")
     arguments = parser.parse_args()
+    settings = ["--replay-allow-missing", arguments.allow_missing_sandbox] if arguments.allow_missing_sandbox else []
     verdicts: Dict[str, str] = {}
-    with LocalEngine(find_driftseal(), arguments.state, arguments.root, arguments.model_dir) as engine, \
+    with LocalEngine(find_driftseal(), arguments.state, arguments.root, arguments.model_dir, settings) as engine, \
             driftseal.Client(engine.address) as client:
         print(f"engine at {engine.address}: {client.health()}, detector {client.detectors.get().ref}")
         began = time.monotonic()
