@@ -22,10 +22,8 @@ def grouped(records, key):
 
 
 def alarm(record, alpha):
-    """As docs/verdict.md has it: outside of the calibrated range only an alarm by behaviour stands."""
-    if record["p"] is None or record["p"] > alpha:
-        return False
-    return not record["out_of_range"] or record["view"] == "behaviour"
+    """As docs/verdict.md has it: what is marked out of the calibrated range instead is none."""
+    return record["p"] is not None and record["p"] <= alpha and not record["out_of_range"]
 
 
 def is_clean(record):

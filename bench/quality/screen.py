@@ -81,7 +81,7 @@ class Screen:
                  *self.sandbox], self.folder / "logs" / f"fingerprint-{target.stem}.log", output=partial)
             lines = map(json.loads, partial.read_text().splitlines())
             found = {line["path"]: {name: value for name, value in line["values"].items()
-                                    if name.startswith("behaviour.")} for line in lines}
+                                    if name.startswith(("behaviour.", "still."))} for line in lines}
             write_json(target, found)
             partial.unlink()
         return found
@@ -97,12 +97,14 @@ class Screen:
 
 
 def shortened(entry):
-    """What the figures need of an entry of a report; pictures are many times that."""
+    """What the figures need of an entry of a report; pictures are many times that. Both views that rest on behaviour
+    are one here; "out_of_range": marked so instead of an alarm."""
     score = entry.get("score") or {}
     signals = entry.get("signals", [])
+    view = "behaviour" if score.get("view") == "still" else score.get("view")
     costs = [signal["evidence"].get("cost_ms") or {} for signal in signals if signal["kind"] == "trigger-test"]
     return {"verdict": entry["verdict"], "score": score.get("combined"), "p": score.get("p_value"),
-            "view": score.get("view"), "calibrated_on": score.get("calibrated_on"),
-            "out_of_range": score.get("out_of_range") is not None,
+            "view": view, "still": score.get("view") == "still", "calibrated_on": score.get("calibrated_on"),
+            "out_of_range": any(signal["kind"] == "out-of-range" for signal in signals),
             "not_run": any(signal["kind"] == "not-run" for signal in signals),
             "behaviour_ms": sum(costs[0].values()) if costs else None}

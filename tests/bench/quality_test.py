@@ -80,7 +80,7 @@ def known():
     records += [record("held-out", 200, "warp", False, 1 / 101)]
     records += [record("shifts", 10, p=0.9, shift="long", out_of_range=i < 3,
                        verdict="inconclusive" if i < 3 else "pass") for i in range(9)]
-    records += [record("shifts", 150, p=1 / 101, shift="long", out_of_range=True, verdict="review")]
+    records += [record("shifts", 150, p=1 / 101, shift="long", verdict="review")]
     records += [record("shifted-attacks", 99, "patch", True, 0.02, shift="long") for _ in range(1)]
     records += [record("shifted-attacks", 9, "patch", True, 0.9, shift="long") for _ in range(3)]
     return records
@@ -120,16 +120,16 @@ class KnownVerdictsTest(unittest.TestCase):
     def test_shifts(self):
         long = self.told["shifts"]["long"]
         self.assertEqual(long["alarms_0.05"]["count"], 1)
-        self.assertEqual((long["out_of_range"]["count"], long["inconclusive"]["count"]), (4, 3))
+        self.assertEqual((long["out_of_range"]["count"], long["inconclusive"]["count"]), (3, 3))
         self.assertEqual(self.told["under_shift"]["usual"], 0.5)
         self.assertEqual(self.told["under_shift"]["shifted"], 0.25)
         self.assertEqual(self.told["under_shift"]["kept"], 0.5)
 
-    def test_alarms_outside_of_the_range_stand_by_behaviour_alone(self):
-        outside = record("clean", 9, p=0.001, out_of_range=True)
-        self.assertTrue(measure.alarm(outside, 0.01))
-        self.assertFalse(measure.alarm({**outside, "view": "files"}, 0.01))
-        self.assertFalse(measure.alarm({**outside, "p": None}, 0.01))
+    def test_what_is_marked_out_of_range_is_no_alarm(self):
+        marked = record("clean", 9, p=0.001, out_of_range=True)
+        self.assertFalse(measure.alarm(marked, 0.01))
+        self.assertTrue(measure.alarm({**marked, "out_of_range": False}, 0.01))
+        self.assertFalse(measure.alarm({**marked, "out_of_range": False, "p": None}, 0.01))
 
     def test_models_that_were_not_judged_are_counted_not_scored(self):
         records = known() + [record("held-out", 3, "warp", True, 0.001, view="files"),
@@ -248,12 +248,12 @@ class FilesTest(unittest.TestCase):
     def test_an_entry_in_short(self):
         entry = {"verdict": "review", "path": "a", "signals": [
             {"kind": "trigger-test", "evidence": {"cost_ms": {"sweep": 1.5, "margin": 2}, "picture": "data:"}},
-            {"kind": "not-run", "evidence": {}}],
-            "score": {"combined": 3, "p_value": 0.5, "view": "behaviour", "calibrated_on": 7,
+            {"kind": "not-run", "evidence": {}}, {"kind": "out-of-range", "evidence": {}}],
+            "score": {"combined": 3, "p_value": 0.5, "view": "still", "calibrated_on": 7,
                       "out_of_range": {"feature": "x"}}}
         self.assertEqual(screen.shortened(entry), {
-            "verdict": "review", "score": 3, "p": 0.5, "view": "behaviour", "calibrated_on": 7, "out_of_range": True,
-            "not_run": True, "behaviour_ms": 3.5})
+            "verdict": "review", "score": 3, "p": 0.5, "view": "behaviour", "still": True, "calibrated_on": 7,
+            "out_of_range": True, "not_run": True, "behaviour_ms": 3.5})
         self.assertEqual(screen.shortened({"verdict": "error", "path": "a"})["score"], None)
 
 
