@@ -109,10 +109,6 @@ std::string Remark(const DetectorState& state, const FamilyDetector& detector, c
   return remark;
 }
 
-}  // namespace
-
-namespace {
-
 /// The context column that lies farthest beyond its range, relative to the range's width.
 template <class Value>
 std::optional<RangeNote> OutOfRange(const FamilyDetector& detector, std::span<const Value> row) {

@@ -177,10 +177,9 @@ void ListMoving(Features& f) {
           [](const View& v) { return RatioOf(Doubles(v.raw.patch_rate), 0.05); });
   f.Slots("class_margin", "Mean margin of the canaries of a class, divided by its mean over classes",
           [](const View& v) {
-            std::vector<double> margin = v.profile.margin;
-            std::erase_if(margin, [](double m) { return std::isnan(m); });
-            const double mean = MeanOf(margin);
-            margin = v.profile.margin;
+            std::vector<double> margin = v.profile.margin, present = margin;
+            std::erase_if(present, [](double m) { return std::isnan(m); });
+            const double mean = MeanOf(present);
             for (double& m : margin) m /= mean;
             return margin;
           });

@@ -6,6 +6,8 @@
 #include <limits>
 #include <utility>
 
+#include "engine/fingerprint/quantiles.h"
+
 namespace driftseal::fingerprint {
 
 using replay::CanarySet;
@@ -22,14 +24,7 @@ bool IsLocal(const replay::TriggerName& trigger) {
 
 }  // namespace
 
-double MedianOf(std::vector<double> values) {
-  if (values.empty()) return kNaN;
-  const size_t middle = values.size() / 2;
-  std::nth_element(values.begin(), values.begin() + static_cast<ptrdiff_t>(middle), values.end());
-  if (values.size() % 2 == 1) return values[middle];
-  const double upper = values[middle];
-  return (upper + *std::max_element(values.begin(), values.begin() + static_cast<ptrdiff_t>(middle))) / 2;
-}
+double MedianOf(std::vector<double> values) { return values.empty() ? kNaN : MedianInPlace(values); }
 
 double QuantileOf(const std::vector<double>& sorted, double q) {
   const double at = q * static_cast<double>(sorted.size() - 1);

@@ -22,9 +22,6 @@ absl::StatusOr<RawBehaviour> Probe(std::span<const std::byte> model, ModelRuntim
 /// Outputs on the canaries alone, N × C logits, for behaviour hashes.
 absl::StatusOr<RawBehaviour> Replay(std::span<const std::byte> model, ModelRuntime runtime, const CanarySet& set);
 
-/// Whether LibTorch sees a GPU, for the log.
-bool HasGpu();
-
 }  // namespace driftseal::replay
 
 #endif  // DRIFTSEAL_ENGINE_REPLAY_PROBE_PROBE_H_

@@ -4,7 +4,6 @@
 #include <malloc.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/jit/runtime/jit_exception.h>
-#include <torch/cuda.h>
 #include <torch/script.h>
 
 #include <algorithm>
@@ -219,7 +218,5 @@ absl::StatusOr<std::unique_ptr<Runtime>> OpenTorch(std::span<const std::byte> mo
     return absl::InvalidArgumentError(absl::StrCat("no TorchScript archive: ", ForeignMessage(error.what())));
   }
 }
-
-bool HasGpu() { return torch::cuda::is_available(); }
 
 }  // namespace driftseal::replay
