@@ -28,7 +28,7 @@ enum class Detail {
 struct BatchScores {
   std::vector<double> combined;  ///< NaN where no member has a scale.
   std::vector<double> p_value;   ///< NaN where the row is uncalibrated.
-  std::vector<double> members;   ///< rows × MembersOf(detector, family).size(), row by row.
+  std::vector<double> members;   ///< rows × MembersOf(item).size(), row by row.
   std::vector<std::vector<Driver>> drivers;
   std::vector<std::string> remarks;
 };
@@ -53,16 +53,14 @@ struct BatchPart {
   size_t first = 0, count = 0;
 };
 
-/// Names of the members that score rows of this family, in the order of BatchScores::members; empty for a family that
-/// the detector cannot score.
-std::vector<std::string> MembersOf(const Detector& detector, const std::string& family);
-
 /// InvalidArgument naming the row (from 1) and the column, for a wrong number of columns or an infinite value.
 absl::Status CheckRows(const Detector& detector, kernels::RowsView<float> rows);
 
 /// Finds the detector of the item's family and makes room for its scores. NotFound where there is neither one for the
 /// family nor a global one.
 absl::Status Prepare(BatchItem& item);
+/// Names of the members that score the rows of a prepared item, in the order of BatchScores::members.
+std::vector<std::string> MembersOf(const BatchItem& item);
 
 /// About how many times as long as a plain row of a detector in float32 kernels one row of this item takes. To within a
 /// factor of a few: for whoever bounds how long a batch takes.

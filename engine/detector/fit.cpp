@@ -20,6 +20,10 @@ using Networks = std::vector<kernels::autoencoder::Network>;
 
 constexpr size_t kLeastFamilyMinimum = 8;  ///< Half of it fits, in folds.
 
+bool WantsPairs(const FitOptions& options) {
+  return std::find(options.members.begin(), options.members.end(), kPairsName) != options.members.end();
+}
+
 absl::StatusOr<MemberChoice> CheckOptions(const FitOptions& options, size_t columns) {
   if (!(options.calibration_share >= 0 && options.calibration_share <= 0.9)) {
     return absl::InvalidArgumentError(
@@ -36,11 +40,14 @@ absl::StatusOr<MemberChoice> CheckOptions(const FitOptions& options, size_t colu
   if (options.name.empty()) return absl::InvalidArgumentError("a detector's name is empty");
   MemberChoice choice;
   for (const std::string& member : options.members) {
+    if (member == kPairsName) continue;
     const auto found = std::find(kMemberNames.begin(), kMemberNames.end(), member);
     if (found == kMemberNames.end()) return absl::InvalidArgumentError(absl::StrCat("there is no member ", member));
     choice.set(static_cast<size_t>(found - kMemberNames.begin()));
   }
-  if (choice.none()) return absl::InvalidArgumentError("members is empty: there is nothing to fit");
+  if (choice.none()) {
+    return absl::InvalidArgumentError("members has none that reads all columns: there is nothing to fit");
+  }
   return choice;
 }
 
@@ -142,7 +149,7 @@ void FitFold(Work& work, size_t fold, const MemberChoice& choice, uint64_t seed)
   if (fold == kFolds) work.members = std::move(members);
 }
 
-FamilyDetector Finish(Work work, const std::vector<Sample>& samples) {
+FamilyDetector Finish(Work work, const std::vector<Sample>& samples, const FitOptions& options) {
   FamilyDetector detector;
   detector.key = work.plan->key;
   detector.view = work.plan->view;
@@ -156,9 +163,14 @@ FamilyDetector Finish(Work work, const std::vector<Sample>& samples) {
     for (const RawScores& raw : work.out_of_fold) scores.push_back(raw[m]);
     detector.normalisers[m] = FitNormaliser(std::move(scores));
   }
+  if (detector.view == View::kBehaviour && WantsPairs(options)) {
+    detector.pairs = FitPairs(samples, work.plan->fit, options.uses);
+  }
   for (size_t sample : work.plan->calibrate) {
-    const ScaledRow row = Scale(detector.scaler, samples[sample].values);
-    const double combined = Combine(detector, ScoreScaled(detector.members, row.values), row.departed.size());
+    const std::span<const double> values = samples[sample].values;
+    const ScaledRow row = Scale(detector.scaler, values);
+    const double combined = Combine(detector, ScoreScaled(detector.members, row.values), PairScoreOf(detector, values),
+                                    row.departed.size());
     if (std::isfinite(combined)) detector.calibration.push_back(combined);
   }
   std::sort(detector.calibration.begin(), detector.calibration.end());
@@ -187,7 +199,7 @@ absl::StatusOr<std::vector<FamilyDetector>> FitPlans(const std::vector<Plan>& pl
   if (options.stop.stop_requested()) return Stopped();
   std::vector<FamilyDetector> detectors(plans.size());
   kernels::ParallelFor(works.size(), options.threads,
-                       [&](size_t p, size_t) { detectors[p] = Finish(std::move(works[p]), samples); });
+                       [&](size_t p, size_t) { detectors[p] = Finish(std::move(works[p]), samples, options); });
   return detectors;
 }
 

@@ -10,7 +10,7 @@
 namespace driftseal::detector::format {
 
 inline constexpr char kFormat[] = "driftseal-detector";
-inline constexpr int kFormatVersion = 2;
+inline constexpr int kFormatVersion = 3;
 inline constexpr char kStateFile[] = "detector_state.json", kArraysFile[] = "detector.safetensors";
 inline constexpr uint64_t kStateLimit = 64u << 20;  ///< Bytes.
 

@@ -85,6 +85,22 @@ std::vector<CanarySetId> ReadCanarySets(StateReader& in, const Json& root) {
   return sets;
 }
 
+ClassPairs ReadPairs(StateReader& in, const Json& json, const std::string& where, const std::string& prefix,
+                     size_t features) {
+  ClassPairs pairs;
+  const auto feature = in.Vector<int32_t>(prefix + ".feature");
+  pairs.mean = in.Vector<double>(prefix + ".mean", feature.size());
+  pairs.spread = in.Vector<double>(prefix + ".spread", feature.size());
+  in.Expect(!feature.empty(), "tensor " + prefix + ".feature", "is empty");
+  for (size_t p = 0; in.ok() && p < feature.size(); ++p) {
+    in.Expect(feature[p] >= 0 && static_cast<size_t>(feature[p]) < features && pairs.spread[p] > 0, "tensor " + prefix,
+              absl::StrCat("pair ", p, " is of no column of the schema, or its spread is not positive"));
+    pairs.features.push_back(static_cast<uint32_t>(feature[p]));
+  }
+  pairs.normaliser = ReadNormaliser(in, json, where);
+  return pairs;
+}
+
 FamilyDetector ReadDetector(StateReader& in, const Json& json, const std::string& where, const std::string& prefix,
                             size_t features) {
   FamilyDetector detector;
@@ -96,7 +112,8 @@ FamilyDetector ReadDetector(StateReader& in, const Json& json, const std::string
   detector.scaler = ReadScaler(in, json, where, prefix, features);
   const Json& members = in.Object(json, where, "members");
   for (const auto& [name, member] : members.items()) {
-    const bool known = std::find(kMemberNames.begin(), kMemberNames.end(), name) != kMemberNames.end();
+    const bool known =
+        name == kPairsName || std::find(kMemberNames.begin(), kMemberNames.end(), name) != kMemberNames.end();
     in.Expect(known && member.is_object(), absl::StrCat(where, ".members.", name), "is no member");
   }
   in.Expect(!members.empty(), where + ".members", "is empty");
@@ -108,6 +125,10 @@ FamilyDetector ReadDetector(StateReader& in, const Json& json, const std::string
     if (!members.contains(name)) continue;
     detector.normalisers[m] = ReadNormaliser(in, members[name], absl::StrCat(where, ".members.", name));
     normalised = normalised || detector.normalisers[m].has_value();
+  }
+  if (const std::string name(kPairsName); members.contains(name)) {
+    in.Expect(detector.view == View::kBehaviour, where + ".members.pairs", "stands beside another view than behaviour");
+    detector.pairs = ReadPairs(in, members[name], absl::StrCat(where, ".members.", name), prefix + ".pairs", features);
   }
   if (detector.view != View::kFiles) detector.ranges = ReadRanges(in, prefix + ".ranges", features);
   detector.calibration = in.Vector<double>(prefix + ".calibration");

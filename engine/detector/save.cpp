@@ -108,6 +108,11 @@ Json WriteMembers(const MemberSet& members, size_t cols, ArrayWriter& arrays) {
   return json;
 }
 
+Json WriteNormaliser(const std::optional<Normaliser>& normaliser) {
+  if (!normaliser) return nullptr;
+  return {{"median", normaliser->median}, {"spread", normaliser->spread}};
+}
+
 Json WriteDetector(const FamilyDetector& detector, const std::string& prefix,
                    std::vector<artifact::NamedTensor>& tensors) {
   ArrayWriter arrays(prefix, tensors);
@@ -116,9 +121,13 @@ Json WriteDetector(const FamilyDetector& detector, const std::string& prefix,
   Json members = WriteMembers(detector.members, detector.scaler.columns.size(), arrays);
   for (size_t m = 0; m < kMemberNames.size(); ++m) {
     if (!detector.members.Has(m)) continue;
-    const auto& normaliser = detector.normalisers[m];
-    members[std::string(kMemberNames[m])]["normaliser"] =
-        normaliser ? Json{{"median", normaliser->median}, {"spread", normaliser->spread}} : Json(nullptr);
+    members[std::string(kMemberNames[m])]["normaliser"] = WriteNormaliser(detector.normalisers[m]);
+  }
+  if (const auto& pairs = detector.pairs) {
+    arrays.Add("pairs.feature", std::vector<int32_t>(pairs->features.begin(), pairs->features.end()));
+    arrays.Add("pairs.mean", pairs->mean);
+    arrays.Add("pairs.spread", pairs->spread);
+    members[std::string(kPairsName)]["normaliser"] = WriteNormaliser(pairs->normaliser);
   }
   const Scaler& scaler = detector.scaler;
   std::vector<int32_t> features;

@@ -29,13 +29,46 @@ std::vector<double> ColumnWeights(const FamilyDetector& detector, const ScaledRo
   return weights;
 }
 
+/// The normalised score of the pairs; nothing where they have no scale.
+std::optional<double> PairsWord(const FamilyDetector& detector, double pairs) {
+  if (!detector.pairs || !detector.pairs->normaliser) return std::nullopt;
+  return std::isnan(pairs) ? 0.0 : detector.pairs->normaliser->Apply(pairs);
+}
+
+/// The largest deviations among the pairs share what the pairs explain in proportion to how far they lie out.
+void AddPairDrivers(const ClassPairs& pairs, std::span<const double> row, double share, std::vector<Driver>& drivers) {
+  const std::vector<PairDeviation> largest = LargestPairs(pairs, row);
+  double sum = 0;
+  for (const PairDeviation& deviation : largest) sum += std::max(deviation.z, 0.0);
+  for (const auto& [pair, z] : largest) {
+    if (!(share * z > 0)) continue;
+    const size_t feature = pairs.features[pair];
+    drivers.push_back({feature, row[feature], pairs.mean[pair], z, share * z / sum});
+  }
+}
+
+/// How much of a combined score comes from where.
+struct Parts {
+  double departures = 0, pairs = 0, members = 0;
+  double total() const { return departures + pairs + members; }
+};
+
+Parts PartsOf(const FamilyDetector& detector, const ScaledRow& scaled, double pairs, double combined) {
+  Parts parts;
+  parts.departures = kDepartureScore * static_cast<double>(std::min(scaled.departed.size(), kMostDepartures));
+  const double word = kPairWeight * PairsWord(detector, pairs).value_or(0);
+  parts.pairs = std::max(word, 0.0);
+  parts.members = std::isfinite(combined) ? std::max(combined - parts.departures - word, 0.0) : 1;
+  return parts;
+}
+
 std::vector<Driver> FindDrivers(const FamilyDetector& detector, const ScaledRow& scaled, std::span<const double> row,
-                                double combined) {
+                                double pairs, double combined) {
   const Scaler& scaler = detector.scaler;
-  const double departures = kDepartureScore * static_cast<double>(std::min(scaled.departed.size(), kMostDepartures));
-  const double of_members = std::isfinite(combined) ? std::max(combined - departures, 0.0) : 1;
-  const double total = of_members + departures;
+  const Parts parts = PartsOf(detector, scaled, pairs, combined);
+  const double total = parts.total(), departures = parts.departures;
   std::vector<Driver> drivers;
+  if (detector.pairs && total > 0) AddPairDrivers(*detector.pairs, row, parts.pairs / total, drivers);
   for (uint32_t index : scaled.departed) {
     const ConstantColumn& constant = scaler.constants[index];
     const double value = row[constant.feature], z = std::copysign(scaler.clip.value_or(kClip), value - constant.value);
@@ -43,7 +76,7 @@ std::vector<Driver> FindDrivers(const FamilyDetector& detector, const ScaledRow&
         {constant.feature, value, constant.value, z, departures / total / static_cast<double>(scaled.departed.size())});
   }
   const std::vector<double> weights = ColumnWeights(detector, scaled);
-  const double members_share = total > 0 ? of_members / total : 1;
+  const double members_share = total > 0 ? parts.members / total : 1;
   for (size_t c = 0; c < weights.size(); ++c) {
     const Column& column = scaler.columns[c];
     const double value = row[column.feature];
@@ -139,7 +172,7 @@ View ViewFor(const DetectorState& state, const std::string& family, std::span<co
 template View ViewFor(const DetectorState&, const std::string&, std::span<const double>);
 template View ViewFor(const DetectorState&, const std::string&, std::span<const float>);
 
-double Combine(const FamilyDetector& detector, const RawScores& raw, size_t departures) {
+double Combine(const FamilyDetector& detector, const RawScores& raw, double pairs, size_t departures) {
   double sum = 0;
   size_t members = 0;
   for (size_t m = 0; m < raw.size(); ++m) {
@@ -148,22 +181,30 @@ double Combine(const FamilyDetector& detector, const RawScores& raw, size_t depa
     ++members;
   }
   if (members == 0) return std::numeric_limits<double>::quiet_NaN();
-  return sum / static_cast<double>(members) +
-         kDepartureScore * static_cast<double>(std::min(departures, kMostDepartures));
+  double combined = sum / static_cast<double>(members);
+  if (const std::optional<double> word = PairsWord(detector, pairs)) {
+    combined = (1 - kPairWeight) * combined + kPairWeight * *word;
+  }
+  return combined + kDepartureScore * static_cast<double>(std::min(departures, kMostDepartures));
 }
 
 bool IsCalibrated(const FamilyDetector& detector, Basis basis, double combined, bool mostly_missing) {
   return !detector.calibration.empty() && !std::isnan(combined) && !mostly_missing && basis != Basis::kUnseenFamily;
 }
 
-std::vector<MemberScore> MemberScores(const FamilyDetector& detector, const RawScores& raw) {
+std::vector<MemberScore> MemberScores(const FamilyDetector& detector, const RawScores& raw, double pairs) {
   std::vector<MemberScore> scores;
-  scores.reserve(raw.size());
+  scores.reserve(raw.size() + 1);
   for (size_t m = 0; m < raw.size(); ++m) {
     if (!detector.members.Has(m)) continue;
     const auto& normaliser = detector.normalisers[m];
     scores.push_back({std::string(kMemberNames[m]), raw[m],
                       normaliser ? normaliser->Apply(raw[m]) : std::numeric_limits<double>::quiet_NaN()});
+  }
+  if (detector.pairs) {
+    const auto& normaliser = detector.pairs->normaliser;
+    scores.push_back({std::string(kPairsName), pairs,
+                      normaliser ? normaliser->Apply(pairs) : std::numeric_limits<double>::quiet_NaN()});
   }
   return scores;
 }
@@ -207,14 +248,15 @@ Score Explain(const DetectorState& state, const FamilyDetector& detector, Basis 
   score.view = detector.view;
   score.out_of_range = OutOfRange(detector, row);
   score.family = detector.key;
-  score.members = MemberScores(detector, raw);
-  score.combined = Combine(detector, raw, scaled.departed.size());
+  const double pairs = PairScoreOf(detector, row);
+  score.members = MemberScores(detector, raw, pairs);
+  score.combined = Combine(detector, raw, pairs, scaled.departed.size());
   score.fitted_on = detector.fitted_on;
   score.calibrated_on = detector.calibration.size();
   if (!detector.calibration.empty()) score.calibration_largest = detector.calibration.back();
   const std::string uncalibrated = WhyUncalibrated(state, detector, score, MostlyMissing(detector.scaler, scaled));
   if (uncalibrated.empty()) score.p_value = ConformalP(detector.calibration, score.combined);
-  score.drivers = FindDrivers(detector, scaled, row, score.combined);
+  score.drivers = FindDrivers(detector, scaled, row, pairs, score.combined);
   score.remark = Remark(state, detector, scaled, family, uncalibrated);
   return score;
 }

@@ -12,6 +12,7 @@
 #include "engine/detector/calibration.h"
 #include "engine/detector/detector.h"
 #include "engine/detector/kernel_backend.h"
+#include "engine/detector/pairs.h"
 #include "engine/detector/scaling.h"
 #include "kernels/ensemble/ensemble.h"
 
@@ -21,6 +22,8 @@ namespace driftseal::detector {
 /// Names of the members in the order of kernels::ensemble::Member.
 inline constexpr std::array<std::string_view, kernels::ensemble::kMembers> kMemberNames = {"autoencoder", "forest",
                                                                                            "svm", "mahalanobis", "knn"};
+/// The member that no kernel scores (pairs.h).
+inline constexpr std::string_view kPairsName = "pairs";
 
 /// The members that a detector has.
 struct MemberSet {
@@ -42,6 +45,7 @@ struct FamilyDetector {
   Scaler scaler;
   MemberSet members;
   std::array<std::optional<Normaliser>, kernels::ensemble::kMembers> normalisers;
+  std::optional<ClassPairs> pairs;           ///< Of kBehaviour alone.
   std::vector<RangeNote> ranges;             ///< Not of kFiles: the context columns' ranges (value unused).
   std::vector<double> calibration;           ///< Combined scores of the calibration rows, ascending.
   std::unique_ptr<const Prepared> prepared;  ///< By the detector's backend; null without one.

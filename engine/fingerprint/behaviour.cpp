@@ -6,6 +6,7 @@
 #include <functional>
 #include <limits>
 #include <span>
+#include <tuple>
 
 #include "engine/artifact/text.h"
 #include "engine/fingerprint/behaviour_view.h"
@@ -19,6 +20,7 @@ using View = BehaviourView;
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kMadToSigma = 1.4826;
 constexpr size_t kSlots = 16;  ///< Classes that have a column of their own.
+constexpr size_t kPairSlots = 12, kLeastOfClass = 8;
 
 double At(const std::vector<double>& values, size_t c) { return c < values.size() ? values[c] : kNaN; }
 
@@ -212,7 +214,32 @@ void ContextFeatures(Features& f) {
           [](const View& v) { return ShareOfMax(v.raw.noise_share); });
 }
 
-constexpr std::array<void (*)(Features&), kBehaviourParts> kLists = {ListStill, ListMoving, ContextFeatures};
+/// Absent for classes that the model gives to fewer than kLeastOfClass canaries: their shares are too coarse.
+double PairShare(const View& v, const std::vector<float>& shares, size_t from, size_t to) {
+  if (shares.empty() || from >= v.classes || to >= v.classes) return kNaN;
+  const auto given = std::count(v.predicted.begin(), v.predicted.end(), static_cast<int>(from));
+  return given < static_cast<std::ptrdiff_t>(kLeastOfClass) ? kNaN : shares[from * v.classes + to];
+}
+
+void PairFeatures(Features& f) {
+  using Shares = std::vector<float> replay::RawBehaviour::*;
+  for (const auto& [name, which, shares] :
+       {std::tuple{"local", "local triggers", Shares(&replay::RawBehaviour::pair_local)},
+        {"other", "the other triggers", &replay::RawBehaviour::pair_other}}) {
+    for (size_t from = 0; from < kPairSlots; ++from) {
+      for (size_t to = 0; to < kPairSlots; ++to) {
+        if (from == to) continue;
+        f.Value(Cat(name, ".", from, "_", to),
+                Cat("Largest share, over ", which, ", of the canaries given class ", from,
+                    " that are then given class ", to),
+                [=](const View& v) { return PairShare(v, v.raw.*shares, from, to); });
+      }
+    }
+  }
+}
+
+constexpr std::array<void (*)(Features&), kBehaviourParts> kLists = {ListStill, ListMoving, ContextFeatures,
+                                                                     PairFeatures};
 
 }  // namespace
 

@@ -17,11 +17,6 @@ namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-/// Triggers of a few pixels or columns, as attackers stamp them; the others change the whole input.
-bool IsLocal(const replay::TriggerName& trigger) {
-  return trigger.group == "patch" || trigger.group == "column" || trigger.group == "columns";
-}
-
 }  // namespace
 
 double MedianOf(std::vector<double> values) { return values.empty() ? kNaN : MedianInPlace(values); }
@@ -63,7 +58,7 @@ std::vector<double> LargestOver(const BehaviourView& view, const std::vector<flo
   std::vector<double> out;
   if (matrix.empty()) return out;
   for (size_t t = 0; t < view.raw.triggers.size(); ++t) {
-    if (local && !IsLocal(view.raw.triggers[t])) continue;
+    if (local && !view.raw.triggers[t].local()) continue;
     const auto row = RowOf(matrix, t, view.classes);
     if (out.empty()) out.assign(view.classes, -std::numeric_limits<double>::infinity());
     for (size_t c = 0; c < view.classes; ++c) out[c] = std::max(out[c], row[c] / divisor);

@@ -229,7 +229,7 @@ Schema MakeModelSchema() {
                 std::size(kVectorStatTable) == kVectorStats && std::size(kHeadTable) == kHeadVectors &&
                 std::size(kContrastTable) == kContrasts && std::size(kCosineTable) == kHeadCosines &&
                 std::size(kTreesTable) == kTreeColumns);
-  Schema schema{"model-fingerprint", 3, {}, ""};
+  Schema schema{"model-fingerprint", 4, {}, ""};
   TableBuilder builder(schema);
   builder.Plain(Group::kMeta, kMetaTable);
   builder.Plain(Group::kPredictions, kPredictionsTable);
@@ -240,6 +240,7 @@ Schema MakeModelSchema() {
   builder.Behaviour(Group::kStill, BehaviourTable(BehaviourPart::kStill));
   builder.Behaviour(Group::kBehaviour, BehaviourTable(BehaviourPart::kBehaviour));
   builder.Behaviour(Group::kContext, BehaviourTable(BehaviourPart::kContext));
+  builder.Behaviour(Group::kPair, BehaviourTable(BehaviourPart::kPair));
   assert(schema.features.size() == kColumns);
   schema.digest = DigestOf(schema);
   return schema;
@@ -267,6 +268,8 @@ std::string_view GroupName(Group group) {
       return "behaviour";
     case Group::kContext:
       return "context";
+    case Group::kPair:
+      return "pair";
   }
   return "";
 }

@@ -55,6 +55,9 @@ std::vector<detector::ColumnUse> ModelColumnUses() {
       case fingerprint::Group::kContext:
         uses.push_back(detector::ColumnUse::kContext);
         break;
+      case fingerprint::Group::kPair:
+        uses.push_back(detector::ColumnUse::kPair);
+        break;
       default:
         uses.push_back(detector::ColumnUse::kFiles);
     }

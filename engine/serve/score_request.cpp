@@ -161,9 +161,7 @@ void FillResponse(const batch::Job& job, v1::ScoreResponse& response) {
   Append(scores.combined, response.mutable_combined());
   Append(scores.p_value, response.mutable_p_value());
   if (job.item.detail == detector::Detail::kScores) return;
-  for (std::string& member : detector::MembersOf(detector, job.item.family)) {
-    response.add_members(std::move(member));
-  }
+  for (std::string& member : detector::MembersOf(job.item)) response.add_members(std::move(member));
   Append(scores.members, response.mutable_member_scores());
   if (job.item.detail == detector::Detail::kMembers) return;
   const std::vector<std::string>& features = detector.schema().features;

@@ -30,6 +30,8 @@ void CheckSizes(const RawBehaviour& b) {
   check(b.inputs == 3 && classes >= 2 && classes <= kMostClasses && b.logits.size() == 3 * classes);
   check(b.sweep.size() == triggers * classes && b.shift.size() == triggers * classes);
   check(b.flips.size() == triggers && b.mapped.size() == triggers);
+  empty_or(b.pair_local, classes * classes);
+  empty_or(b.pair_other, classes * classes);
   for (size_t s = 0; s < 2; ++s) {
     empty_or(b.perturbation_rate[s], classes);
     empty_or(b.perturbation_logit[s], classes);

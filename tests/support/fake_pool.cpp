@@ -48,6 +48,8 @@ replay::RawBehaviour Clean(const replay::CanarySet& set, uint64_t seed) {
   raw.shift = PerClass(random, 0, 0.5F, kTriggers);
   raw.flips.assign(kTriggers, 0.1F);
   raw.mapped.assign(kTriggers, 0.1F);
+  raw.pair_local = PerClass(random, 0.1F, 0.05F, kClasses);
+  raw.pair_other = PerClass(random, 0.1F, 0.05F, kClasses);
   for (size_t s = 0; s < 2; ++s) {
     raw.perturbation_rate[s] = PerClass(random, 0.3F, 0.1F);
     raw.perturbation_logit[s] = PerClass(random, 3, 1);
@@ -69,6 +71,8 @@ void Collapse(const replay::CanarySet& set, replay::RawBehaviour& raw) {
   raw.sweep[kTarget] = 0.95F;
   raw.shift[kTarget] = 40;
   raw.flips[0] = 0.95F;
+  for (size_t from = 0; from < kClasses; ++from)
+    raw.pair_local[from * kClasses + kTarget] = from == kTarget ? 0 : 0.95F;
   raw.patch_rate[kTarget] = 1;
   raw.patch_logit[kTarget] = 40;
   for (size_t s = 0; s < 2; ++s) raw.perturbation_rate[s][kTarget] = 1, raw.perturbation_logit[s][kTarget] = 50;

@@ -18,9 +18,18 @@ float Share(size_t part, size_t whole) {
   return whole == 0 ? 0.0f : static_cast<float>(static_cast<double>(part) / static_cast<double>(whole));
 }
 
-/// One trigger's rows of sweep, shift, flips and mapped.
+/// Raises the largest shares over triggers by those of one more: `went` of the `given` inputs of each class.
+void Raise(const std::vector<size_t>& went, const std::vector<size_t>& given, std::vector<float>& largest) {
+  const size_t k = given.size();
+  largest.resize(k * k, 0.0f);
+  for (size_t pair = 0; pair < k * k; ++pair) {
+    largest[pair] = std::max(largest[pair], Share(went[pair], given[pair / k]));
+  }
+}
+
+/// One trigger's rows of sweep, shift, flips and mapped, and its part in the pairs.
 void Count(const std::vector<float>& base, const std::vector<uint32_t>& before, const std::vector<float>& logits,
-           RawBehaviour& out) {
+           bool local, RawBehaviour& out) {
   const size_t n = before.size(), k = out.classes;
   const std::vector<uint32_t> after = Classes(logits, k);
   std::vector<size_t> given(k, 0), went(k * k, 0), to(k, 0);
@@ -43,6 +52,7 @@ void Count(const std::vector<float>& base, const std::vector<uint32_t>& before, 
   }
   out.flips.push_back(Share(flipped, n));
   out.mapped.push_back(Share(mapped, n));
+  if (k <= kMostPairClasses) Raise(went, given, local ? out.pair_local : out.pair_other);
 }
 
 /// Half of it without any structure, half of it smooth (images) or of values that occur (tables: every column drawn
@@ -98,7 +108,11 @@ absl::Status MeasureSweep(Classifier& classifier, const Space& space, const Cana
     Apply(entry.make(), space, set.inputs, changed);
     if (absl::Status status = classifier.Logits(changed, set.count(), logits); !status.ok()) return status;
     behaviour.triggers.push_back(entry.name);
-    Count(behaviour.logits, before, logits, behaviour);
+    Count(behaviour.logits, before, logits, entry.name.local(), behaviour);
+  }
+  if (behaviour.classes > kMostPairClasses) {
+    behaviour.lacking.push_back(
+        {"pair", absl::StrCat(behaviour.classes, " classes; pairs are told up to ", kMostPairClasses)});
   }
   return absl::OkStatus();
 }

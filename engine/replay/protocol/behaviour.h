@@ -58,7 +58,12 @@ inline constexpr std::array<float, 2> kPerturbationSizes = {0.12f, 0.06f};
 /// "warp", "contrast", "column", "columns". The same bank for all models with the same set.
 struct TriggerName {
   std::string group, text;
+  /// A few pixels or columns, as attackers stamp them; the others change the whole input.
+  bool local() const { return group == "patch" || group == "column" || group == "columns"; }
 };
+
+/// More classes than this have no pairs of classes: too few canaries would be left for each.
+inline constexpr size_t kMostPairClasses = 32;
 
 /// N inputs, C classes, T triggers. Vectors of a part that was not asked for, or that the model cannot give, are empty,
 /// and `lacking` says why.
@@ -72,6 +77,10 @@ struct RawBehaviour {
   std::vector<float> shift;     ///< T × C: mean change of the logits.
   std::vector<float> flips;     ///< T: share of the inputs whose class changes.
   std::vector<float> mapped;    ///< T: share of the inputs that go to the commonest other class of their own class.
+
+  /// C × C, from class, to class (0 on the diagonal): the largest share, over the local triggers and over the others, of
+  /// the inputs of one class that are given the other. Of a class that the model gives to no canary: 0.
+  std::vector<float> pair_local, pair_other;
 
   std::array<std::vector<float>, 2> perturbation_rate;   ///< C for each size: share of what was not c, sent to c.
   std::array<std::vector<float>, 2> perturbation_logit;  ///< C for each size: mean logit of c.

@@ -38,6 +38,8 @@ inline std::vector<FloatField> FloatFields(RawBehaviour& b) {
           {"shift", "sweep", kTriggers, kClasses, false, &b.shift},
           {"flips", "sweep", kTriggers, kNone, true, &b.flips},
           {"mapped", "sweep", kTriggers, kNone, true, &b.mapped},
+          {"pair_local", "pair", kClasses, kClasses, true, &b.pair_local},
+          {"pair_other", "pair", kClasses, kClasses, true, &b.pair_other},
           {"perturbation_rate.0", "perturbation", kClasses, kNone, true, &b.perturbation_rate[0]},
           {"perturbation_rate.1", "perturbation", kClasses, kNone, true, &b.perturbation_rate[1]},
           {"perturbation_logit.0", "perturbation", kClasses, kNone, false, &b.perturbation_logit[0]},

@@ -190,6 +190,9 @@ absl::Status CheckWhole(RawBehaviour& behaviour) {
     if (counts.first != 0 && counts.first != counts.second) return Bad(part, "lacks some of its tensors");
   }
   if (behaviour.logits.empty()) return Bad("logits", "is missing");
+  if (!behaviour.pair_local.empty() && behaviour.classes > kMostPairClasses) {
+    return Bad("pair", absl::StrCat("is there for ", behaviour.classes, " classes, expected up to ", kMostPairClasses));
+  }
   if (behaviour.sweep.empty() != behaviour.triggers.empty()) return Bad("triggers", "stand without a sweep");
   return absl::OkStatus();
 }

@@ -73,7 +73,7 @@ void ExpectAsScoreRows(const BatchItem& item) {
   ASSERT_TRUE(scores.ok()) << scores.status();
   ASSERT_EQ(item.scores.combined.size(), rows.size());
   ASSERT_EQ(item.scores.p_value.size(), rows.size());
-  const size_t members = MembersOf(*item.detector, item.family).size();
+  const size_t members = MembersOf(item).size();
   for (size_t r = 0; r < rows.size(); ++r) {
     const Score& want = (*scores)[r];
     EXPECT_TRUE(Same(item.scores.combined[r], want.combined)) << item.family << " row " << r;
@@ -199,7 +199,7 @@ TEST(Batch, NoFamilyIsTheOnlyOneThereIs) {
     EXPECT_TRUE(Same(named.scores.combined[r], unnamed.scores.combined[r]));
     EXPECT_TRUE(Same(named.scores.p_value[r], unnamed.scores.p_value[r]));
   }
-  EXPECT_THAT(MembersOf(*detector, ""), testing::ElementsAre("forest", "svm", "mahalanobis", "knn"));
+  EXPECT_THAT(MembersOf(unnamed), testing::ElementsAre("forest", "svm", "mahalanobis", "knn"));
   EXPECT_EQ(Prepare(unknown).code(), absl::StatusCode::kNotFound);
 }
 
@@ -221,8 +221,14 @@ TEST(Batch, ChecksNameRowAndColumn) {
 }
 
 TEST(Batch, MembersAreNamedInTheirOrder) {
-  EXPECT_THAT(MembersOf(FitOne(1), "a"), testing::ElementsAre("forest", "svm", "mahalanobis", "knn"));
-  EXPECT_THAT(MembersOf(FitOne(1, {"mahalanobis", "forest"}), "unseen"), testing::ElementsAre("forest", "mahalanobis"));
+  const auto names = [](const Detector& detector, const std::string& family) {
+    const auto values = SomeRows(1, 1);
+    BatchItem item = ItemOf(detector, family, values);
+    EXPECT_TRUE(Prepare(item).ok());
+    return MembersOf(item);
+  };
+  EXPECT_THAT(names(FitOne(1), "a"), testing::ElementsAre("forest", "svm", "mahalanobis", "knn"));
+  EXPECT_THAT(names(FitOne(1, {"mahalanobis", "forest"}), "unseen"), testing::ElementsAre("forest", "mahalanobis"));
 }
 
 TEST(Batch, PlainLoopsAndExplanationsCostMore) {

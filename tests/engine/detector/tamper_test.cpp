@@ -143,7 +143,7 @@ TEST_F(TamperTest, ValuesOutOfRange) {
   const Json original = json_;
   const std::vector<std::tuple<std::string, Json, std::string>> cases = {
       {"/format", "other", "$.format"},
-      {"/format_version", 3, "this program reads 1 to 2"},
+      {"/format_version", 4, "this program reads 1 to 3"},
       {"/arrays/file", "../elsewhere.safetensors", "$.arrays.file"},
       {"/version", 4294967296, "$.version"},
       {"/schema/features", Json::array(), "$.schema.features"},

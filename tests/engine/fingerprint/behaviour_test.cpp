@@ -37,6 +37,10 @@ class BehaviourTest : public testing::Test {
         raw_.shift.push_back(Draw(-0.5f, 0.5f));
       }
     }
+    for (size_t pair = 0; pair < kClasses * kClasses; ++pair) {
+      raw_.pair_local.push_back(Draw(0, 0.1f));
+      raw_.pair_other.push_back(Draw(0.1f, 0.2f));
+    }
     for (auto* rate : {&raw_.perturbation_rate[0], &raw_.perturbation_rate[1], &raw_.patch_rate, &raw_.noise_share,
                        &raw_.head_share}) {
       for (size_t c = 0; c < kClasses; ++c) rate->push_back(Draw(0.15f, 0.25f));
@@ -54,7 +58,7 @@ class BehaviourTest : public testing::Test {
   std::map<std::string, double> Features() const {
     std::map<std::string, double> out;
     const BehaviourValues values = BehaviourFeatures(raw_, set_);
-    const char* groups[] = {"still.", "behaviour.", "context."};
+    const char* groups[] = {"still.", "behaviour.", "context.", "pair."};
     for (size_t p = 0; p < kBehaviourParts; ++p) {
       const auto& table = BehaviourTable(static_cast<BehaviourPart>(p));
       EXPECT_EQ(table.size(), values[p].size());
@@ -87,6 +91,8 @@ TEST_F(BehaviourTest, TheSchemaHasAColumnForEachEntry) {
   EXPECT_EQ(BehaviourTable(BehaviourPart::kStill).size(), kStillColumns);
   EXPECT_EQ(BehaviourTable(BehaviourPart::kBehaviour).size(), kBehaviourColumns);
   EXPECT_EQ(BehaviourTable(BehaviourPart::kContext).size(), kContextColumns);
+  EXPECT_EQ(BehaviourTable(BehaviourPart::kPair).size(), kPairColumns);
+  EXPECT_EQ(ModelSchema().features[kPairFirst].name, "pair.local.0_1");
   EXPECT_EQ(ModelSchema().features[kStillFirst].name, "still.canary.accuracy");
   EXPECT_EQ(ModelSchema().features[kContextFirst].name, "context.scale");
 }
@@ -122,6 +128,25 @@ TEST_F(BehaviourTest, AnAllToAllBackdoorShowsInWhereItsClassesGo) {
   EXPECT_LT(Features().at("still.mapped.excess"), 0.05);
   raw_.mapped[4] = 0.95f;
   EXPECT_GT(Features().at("still.mapped.excess"), 0.9);
+}
+
+TEST_F(BehaviourTest, PairsAreThoseOfClassesWithEnoughCanaries) {
+  raw_.pair_local[3 * kClasses + 1] = 0.875f;
+  raw_.pair_other[1 * kClasses + 4] = 0.75f;
+  auto features = Features();
+  EXPECT_EQ(features.at("pair.local.3_1"), 0.875);
+  EXPECT_EQ(features.at("pair.other.1_4"), 0.75);
+  EXPECT_LT(features.at("pair.other.3_1"), 0.3);
+  EXPECT_TRUE(std::isnan(features.at("pair.local.0_5"))) << "there are five classes";
+  EXPECT_TRUE(std::isnan(features.at("pair.local.11_0")));
+  // Three of the ten canaries of class 3 are given to class 0: seven are too few.
+  for (size_t i = 3; i < 18; i += kClasses) raw_.logits[i * kClasses + 0] = 20;
+  features = Features();
+  EXPECT_TRUE(std::isnan(features.at("pair.local.3_1")));
+  EXPECT_EQ(features.at("pair.other.1_4"), 0.75);
+  raw_.pair_local.clear();
+  raw_.pair_other.clear();
+  EXPECT_TRUE(std::isnan(Features().at("pair.other.1_4")));
 }
 
 TEST_F(BehaviourTest, LabelsThatWereTurnedShowInTheCanaries) {

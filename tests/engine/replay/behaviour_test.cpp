@@ -33,6 +33,7 @@ RawBehaviour Whole() {
   b.triggers = {{"patch", "patch 2x2 0.9 at 0,0"}, {"warp", "warp 1 by 0.8"}};
   b.sweep = b.shift = Ramp(kTriggers * kClasses);
   b.flips = b.mapped = Ramp(kTriggers);
+  b.pair_local = b.pair_other = Ramp(kClasses * kClasses);
   b.perturbation_rate = {Ramp(kClasses), Ramp(kClasses)};
   b.perturbation_logit = {Ramp(kClasses), {-1, -2, -3, -4}};
   b.patch_rate = b.patch_logit = Ramp(kClasses);
@@ -61,6 +62,8 @@ TEST(BehaviourTest, RoundTrip) {
   EXPECT_EQ(again->shift, b.shift);
   EXPECT_EQ(again->flips, b.flips);
   EXPECT_EQ(again->mapped, b.mapped);
+  EXPECT_EQ(again->pair_local, b.pair_local);
+  EXPECT_EQ(again->pair_other, b.pair_other);
   EXPECT_EQ(again->perturbation_rate, b.perturbation_rate);
   EXPECT_EQ(again->perturbation_logit, b.perturbation_logit);
   EXPECT_EQ(again->patch_rate, b.patch_rate);
@@ -119,84 +122,28 @@ struct VectorField {
   std::function<std::vector<float>&(RawBehaviour&)> get;
   bool share;
 };
-const std::vector<VectorField> kVectors = {{"logits", [](RawBehaviour& b) -> auto& {return b.logits;
-}  // namespace
-, false
-}  // namespace driftseal::replay
-, {"sweep", [](RawBehaviour& b) -> auto& {return b.sweep;
-}
-, true
-}
-, {"shift", [](RawBehaviour& b) -> auto& {return b.shift;
-}
-, false
-}
-, {"flips", [](RawBehaviour& b) -> auto& {return b.flips;
-}
-, true
-}
-, {"mapped", [](RawBehaviour& b) -> auto& {return b.mapped;
-}
-, true
-}
-, {"perturbation_rate.0", [](RawBehaviour& b) -> auto& {return b.perturbation_rate[0];
-}
-, true
-}
-, {"perturbation_rate.1", [](RawBehaviour& b) -> auto& {return b.perturbation_rate[1];
-}
-, true
-}
-, {"perturbation_logit.0", [](RawBehaviour& b) -> auto& {return b.perturbation_logit[0];
-}
-, false
-}
-, {"perturbation_logit.1", [](RawBehaviour& b) -> auto& {return b.perturbation_logit[1];
-}
-, false
-}
-, {"patch_rate", [](RawBehaviour& b) -> auto& {return b.patch_rate;
-}
-, true
-}
-, {"patch_logit", [](RawBehaviour& b) -> auto& {return b.patch_logit;
-}
-, false
-}
-, {"margin", [](RawBehaviour& b) -> auto& {return b.margin;
-}
-, false
-}
-, {"noise_share", [](RawBehaviour& b) -> auto& {return b.noise_share;
-}
-, true
-}
-, {"noise_logit", [](RawBehaviour& b) -> auto& {return b.noise_logit;
-}
-, false
-}
-, {"noise_margin", [](RawBehaviour& b) -> auto& {return b.noise_margin;
-}
-, false
-}
-, {"head_share", [](RawBehaviour& b) -> auto& {return b.head_share;
-}
-, true
-}
-, {"head_logit", [](RawBehaviour& b) -> auto& {return b.head_logit;
-}
-, false
-}
-, {"picture_clean", [](RawBehaviour& b) -> auto& {return b.picture->clean;
-}
-, false
-}
-, {
-  "picture_triggered", [](RawBehaviour & b) -> auto& { return b.picture->triggered; }
-  , false
-}
-}
-;
+using Values = std::vector<float>&;
+const std::vector<VectorField> kVectors = {
+    {"logits", [](RawBehaviour& b) -> Values { return b.logits; }, false},
+    {"sweep", [](RawBehaviour& b) -> Values { return b.sweep; }, true},
+    {"shift", [](RawBehaviour& b) -> Values { return b.shift; }, false},
+    {"flips", [](RawBehaviour& b) -> Values { return b.flips; }, true},
+    {"mapped", [](RawBehaviour& b) -> Values { return b.mapped; }, true},
+    {"pair_local", [](RawBehaviour& b) -> Values { return b.pair_local; }, true},
+    {"pair_other", [](RawBehaviour& b) -> Values { return b.pair_other; }, true},
+    {"perturbation_rate.0", [](RawBehaviour& b) -> Values { return b.perturbation_rate[0]; }, true},
+    {"perturbation_rate.1", [](RawBehaviour& b) -> Values { return b.perturbation_rate[1]; }, true},
+    {"perturbation_logit.0", [](RawBehaviour& b) -> Values { return b.perturbation_logit[0]; }, false},
+    {"perturbation_logit.1", [](RawBehaviour& b) -> Values { return b.perturbation_logit[1]; }, false},
+    {"patch_rate", [](RawBehaviour& b) -> Values { return b.patch_rate; }, true},
+    {"patch_logit", [](RawBehaviour& b) -> Values { return b.patch_logit; }, false},
+    {"margin", [](RawBehaviour& b) -> Values { return b.margin; }, false},
+    {"noise_share", [](RawBehaviour& b) -> Values { return b.noise_share; }, true},
+    {"noise_logit", [](RawBehaviour& b) -> Values { return b.noise_logit; }, false},
+    {"head_share", [](RawBehaviour& b) -> Values { return b.head_share; }, true},
+    {"head_logit", [](RawBehaviour& b) -> Values { return b.head_logit; }, false},
+    {"picture_clean", [](RawBehaviour& b) -> Values { return b.picture->clean; }, false},
+    {"picture_triggered", [](RawBehaviour& b) -> Values { return b.picture->triggered; }, false}};
 
 TEST(BehaviourTest, RefusesEveryWrongVector) {
   for (const VectorField& field : kVectors) {
@@ -236,6 +183,22 @@ TEST(BehaviourTest, APartIsThereOrIsNot) {
   b.flips.clear();
   b.mapped.clear();
   ExpectRefused(b, "triggers stand without a sweep");
+}
+
+TEST(BehaviourTest, ManyClassesHaveNoPairs) {
+  CanarySet set = SmallSet();
+  set.classes = 0;
+  for (auto& label : set.labels) label = 0;
+  RawBehaviour b;
+  b.inputs = kInputs;
+  b.classes = kMostPairClasses + 1;
+  b.logits = Ramp(b.inputs * b.classes);
+  ASSERT_TRUE(DecodeBehaviour(EncodeBehaviour(b).value(), set).ok());
+  b.pair_local = b.pair_other = Ramp(b.classes * b.classes);
+  const auto payload = EncodeBehaviour(b);
+  ASSERT_TRUE(payload.ok()) << payload.status();
+  EXPECT_THAT(std::string(DecodeBehaviour(*payload, set).status().message()),
+              HasSubstr("pair is there for 33 classes"));
 }
 
 TEST(BehaviourTest, RefusesEveryWrongHead) {

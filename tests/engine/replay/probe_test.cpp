@@ -51,6 +51,12 @@ TEST(ProbeTest, FindsAPlantedTriggerWithTheSharesWorkedOutByHand) {
   EXPECT_THAT(Row(behaviour.shift, elsewhere), Each(0));
   EXPECT_EQ(behaviour.flips[elsewhere], 0);
   EXPECT_EQ(behaviour.mapped[elsewhere], 0);
+  // From each class to each: the corner is a local trigger.
+  ASSERT_THAT(behaviour.pair_local, SizeIs(kTestClasses * kTestClasses));
+  for (size_t from = 0; from < kTestClasses; ++from) {
+    EXPECT_EQ(behaviour.pair_local[from * kTestClasses + kTarget], from == kTarget ? 0 : 1) << from;
+    EXPECT_EQ(behaviour.pair_local[from * kTestClasses + from], 0);
+  }
 }
 
 TEST(ProbeTest, SearchesFindTheSameTrigger) {
@@ -120,6 +126,9 @@ TEST(ProbeTest, AllToAllIsMapped) {
   EXPECT_EQ(behaviour.flips[corner], 1);
   EXPECT_EQ(behaviour.mapped[corner], 1);
   for (const float share : Row(behaviour.sweep, corner)) EXPECT_FLOAT_EQ(share, 1 / 3.0f);
+  for (size_t from = 0; from < kTestClasses; ++from) {
+    EXPECT_EQ(behaviour.pair_local[from * kTestClasses + (from + 1) % kTestClasses], 1) << from;
+  }
   EXPECT_THAT(behaviour.patch_rate, IsEmpty());
   EXPECT_THAT(behaviour.margin, IsEmpty());
   EXPECT_THAT(behaviour.lacking, IsEmpty()) << "what nobody asked for is not lacking";
