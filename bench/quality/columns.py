@@ -1,7 +1,7 @@
 """What the trigger sweep gives, and the other groups of columns: a detector of this file's own over the columns of
 `driftseal fingerprint`, with all of them, without one group, and with one group alone.
 
-The product has no switch for this. The detector is one of its five members, Mahalanobis with a shrunk covariance
+The product has no switch for this. The detector is one of its members, Mahalanobis with a shrunk covariance
 (Ledoit and Wolf 2004, here scikit-learn's), over columns scaled by median and MAD of the clean reference: what the
 groups say relative to each other is measured, not the product's own score.
 """
@@ -15,13 +15,15 @@ CLIP = 20.0  # robust deviations; columns that hardly vary would swamp the rest
 
 
 SWEEP = "sweep"
-OF_SWEEP = ("shift", "mapped")  # what the bank's triggers do, as the schema names it
+OF_SWEEP = ("shift", "mapped", "pair")  # what the bank's triggers do, as the schema names it
 
 
 def groups(names):
-    """{group: columns}; a group is the second word of a name, behaviour.GROUP.name, those of the sweep together."""
+    """{group: columns}; a group is the second word of a name, behaviour.GROUP.name, or the first of pair.* and
+    balance.*; those of the sweep stand together."""
     def group(name):
-        word = name.split(".")[1]
+        first, second = name.split(".")[:2]
+        word = first if first in ("pair", "balance") else second
         return SWEEP if word in OF_SWEEP else word
     return measure.grouped(names, group)
 

@@ -81,7 +81,7 @@ class Screen:
                  *self.sandbox], self.folder / "logs" / f"fingerprint-{target.stem}.log", output=partial)
             lines = map(json.loads, partial.read_text().splitlines())
             found = {line["path"]: {name: value for name, value in line["values"].items()
-                                    if name.startswith(("behaviour.", "still."))} for line in lines}
+                                    if name.startswith(("behaviour.", "still.", "balance.", "pair."))} for line in lines}
             write_json(target, found)
             partial.unlink()
         return found

@@ -65,7 +65,9 @@ std::vector<std::string> MembersOf(const BatchItem& item) {
   for (size_t m = 0; m < kMembers; ++m) {
     if (item.chosen->members.Has(m)) names.emplace_back(kMemberNames[m]);
   }
-  if (item.chosen->pairs) names.emplace_back(kPairsName);
+  for (size_t a = 0; a < kAspects; ++a) {
+    if (item.chosen->HasAspect(a)) names.emplace_back(kAspectNames[a]);
+  }
   return names;
 }
 
@@ -89,7 +91,8 @@ absl::Status Prepare(BatchItem& item) {
   if (!choice.ok()) return choice.status();
   item.chosen = choice->detector;
   item.basis = choice->basis;
-  size_t members = item.chosen->pairs ? 1 : 0;
+  size_t members = 0;
+  for (size_t a = 0; a < kAspects; ++a) members += item.chosen->HasAspect(a);
   for (size_t m = 0; m < kMembers; ++m) members += item.chosen->members.Has(m);
   const size_t rows = item.rows.rows;
   const bool drivers = item.detail == Detail::kDrivers;
@@ -160,13 +163,14 @@ void BatchScorer::Space::TellPart(const BatchPart& part, size_t row, const RawOf
   const FamilyDetector& detector = *item.chosen;
   const DetectorState& state = StateOf(*item.detector);
   std::array<bool, kMembers> has;
-  size_t members = detector.pairs ? 1 : 0;
+  size_t members = 0;
+  for (size_t a = 0; a < kAspects; ++a) members += detector.HasAspect(a);
   for (size_t m = 0; m < kMembers; ++m) members += has[m] = detector.members.Has(m);
   for (size_t r = part.first; r < part.first + part.count; ++r, ++row) {
     RawScores raw;
     for (size_t m = 0; m < kMembers; ++m) raw[m] = has[m] ? raw_of(m, row) : kNan;
-    const double pairs = PairScoreOf(detector, std::span(item.rows.row(r), item.rows.cols));
-    const double combined = Combine(detector, raw, pairs, marks[row].departed);
+    const RawAspects aspects = AspectsOf(detector, std::span(item.rows.row(r), item.rows.cols));
+    const double combined = Combine(detector, raw, aspects, marks[row].departed);
     const bool calibrated =
         IsCalibrated(detector, item.basis, combined, MostlyMissing(detector.scaler, marks[row].imputed));
     item.scores.combined[r] = combined;
@@ -176,7 +180,9 @@ void BatchScorer::Space::TellPart(const BatchPart& part, size_t row, const RawOf
     for (size_t m = 0; m < kMembers; ++m) {
       if (has[m]) *of_members++ = raw[m];
     }
-    if (detector.pairs) *of_members = pairs;
+    for (size_t a = 0; a < kAspects; ++a) {
+      if (detector.HasAspect(a)) *of_members++ = aspects[a];
+    }
     if (item.detail == Detail::kMembers) continue;
     const std::vector<double> values(item.rows.row(r), item.rows.row(r) + item.rows.cols);
     detector::Score score =

@@ -180,7 +180,7 @@ absl::StatusOr<std::vector<MemberScore>> Detector::ScoreMembers(std::span<const 
   const ScaledRow scaled = Scale(detector->scaler, row);
   const absl::StatusOr<std::vector<RawScores>> raw = ScoreAll(*state_, {&detector, 1}, {&scaled, 1});
   if (!raw.ok()) return raw.status();
-  return MemberScores(*detector, raw->front(), PairScoreOf(*detector, row));
+  return MemberScores(*detector, raw->front(), AspectsOf(*detector, row));
 }
 
 Guarantee Detector::GuaranteeFor(const std::string& family, double alpha, double delta, View view) const {

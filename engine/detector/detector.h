@@ -32,7 +32,7 @@ struct SchemaId {
 
 /// One member's word about one row; higher is more anomalous.
 struct MemberScore {
-  std::string member;  ///< "autoencoder", "forest", "svm", "mahalanobis", "knn", "pairs"
+  std::string member;  ///< "autoencoder", "forest", "svm", "mahalanobis", "knn", "pairs", "balance"
   double raw = 0;      ///< In the member's own unit (see docs/formats/detector.md).
   /// u = (raw − median) / (q90 − median), both out of fold on the fitting rows; NaN where the detector has no such
   /// scale for the member (imported without one, or its scores did not vary), which then has no part in the combined
@@ -57,13 +57,14 @@ enum class ColumnUse {
   kStill,      ///< What the model does when it is run, as far as that holds still when the recipe changes.
   kBehaviour,  ///< What it does when it is run, and moves with the recipe.
   kContext,    ///< Where the model stands in its recipe: no member reads it; tells what is out of range.
+  kBalance,    ///< As kBehaviour; the member "balance" reads it by itself, too.
   kPair,       ///< What triggers do to one class: the member "pairs" alone reads it, unscaled.
 };
 
 /// The columns that a score rests on.
 enum class View {
   kFiles,      ///< Those of kFiles.
-  kBehaviour,  ///< kStill, kBehaviour and kPair, where behaviour was measured.
+  kBehaviour,  ///< kStill, kBehaviour, kBalance and kPair, where behaviour was measured.
   kStill,      ///< kStill alone, where the model stands outside of what the family's recipes show.
 };
 std::string_view ViewName(View view);  ///< "files", "behaviour", "still"
@@ -92,9 +93,9 @@ struct Score {
   std::optional<RangeNote> out_of_range;
   std::string family;  ///< Key of the family whose calibration was used; kGlobalKey for the global one.
   std::vector<MemberScore> members;
-  /// S = mean of the members' u (where there is a member "pairs": two thirds of the others' mean and a third of its u),
-  /// plus 3 for every column (up to 5) that departs from the one value that all fitting rows had. NaN when no member
-  /// has a u.
+  /// S = mean of the members' u (where there are "pairs" or "balance": the mean of these and of the others' mean), plus
+  /// 3 for every column (up to 5) that departs from the one value that all fitting rows had. NaN when no member has a
+  /// u.
   double combined = 0;
   /// Conformal p-value (1 + #{i : S_i >= S}) / (n + 1) over the calibration models; absent when uncalibrated
   /// (no calibration rows, a family that was not seen, or more than half of the columns missing: `remark` says which).
@@ -129,7 +130,7 @@ struct FitOptions {
   std::string replay_program;  ///< driftseal-replay, which trains the autoencoders.
   unsigned threads = 0;        ///< 0: all cores. Does not change the result.
   /// The members to fit. Without the autoencoder no replay program is needed.
-  std::vector<std::string> members = {"autoencoder", "forest", "svm", "mahalanobis", "knn", "pairs"};
+  std::vector<std::string> members = {"autoencoder", "forest", "svm", "mahalanobis", "knn", "pairs", "balance"};
   std::vector<ColumnUse> uses;           ///< One a column of the schema; empty: all kFiles.
   std::vector<CanarySetId> canary_sets;  ///< What behaviour columns were measured on; kept with the detector.
   /// Ends the fit with Cancelled: a running replay program is killed, fits of a fold that began are finished first.

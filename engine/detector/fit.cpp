@@ -20,8 +20,8 @@ using Networks = std::vector<kernels::autoencoder::Network>;
 
 constexpr size_t kLeastFamilyMinimum = 8;  ///< Half of it fits, in folds.
 
-bool WantsPairs(const FitOptions& options) {
-  return std::find(options.members.begin(), options.members.end(), kPairsName) != options.members.end();
+bool Wants(const FitOptions& options, Aspect aspect) {
+  return std::find(options.members.begin(), options.members.end(), kAspectNames[aspect]) != options.members.end();
 }
 
 absl::StatusOr<MemberChoice> CheckOptions(const FitOptions& options, size_t columns) {
@@ -40,7 +40,7 @@ absl::StatusOr<MemberChoice> CheckOptions(const FitOptions& options, size_t colu
   if (options.name.empty()) return absl::InvalidArgumentError("a detector's name is empty");
   MemberChoice choice;
   for (const std::string& member : options.members) {
-    if (member == kPairsName) continue;
+    if (std::find(kAspectNames.begin(), kAspectNames.end(), member) != kAspectNames.end()) continue;
     const auto found = std::find(kMemberNames.begin(), kMemberNames.end(), member);
     if (found == kMemberNames.end()) return absl::InvalidArgumentError(absl::StrCat("there is no member ", member));
     choice.set(static_cast<size_t>(found - kMemberNames.begin()));
@@ -163,14 +163,15 @@ FamilyDetector Finish(Work work, const std::vector<Sample>& samples, const FitOp
     for (const RawScores& raw : work.out_of_fold) scores.push_back(raw[m]);
     detector.normalisers[m] = FitNormaliser(std::move(scores));
   }
-  if (detector.view == View::kBehaviour && WantsPairs(options)) {
-    detector.pairs = FitPairs(samples, work.plan->fit, options.uses);
+  if (detector.view == View::kBehaviour) {
+    if (Wants(options, kPairs)) detector.pairs = FitPairs(samples, work.plan->fit, options.uses);
+    if (Wants(options, kBalance)) detector.balance = FitBalance(*work.plan, options.uses);
   }
   for (size_t sample : work.plan->calibrate) {
     const std::span<const double> values = samples[sample].values;
     const ScaledRow row = Scale(detector.scaler, values);
-    const double combined = Combine(detector, ScoreScaled(detector.members, row.values), PairScoreOf(detector, values),
-                                    row.departed.size());
+    const double combined =
+        Combine(detector, ScoreScaled(detector.members, row.values), AspectsOf(detector, values), row.departed.size());
     if (std::isfinite(combined)) detector.calibration.push_back(combined);
   }
   std::sort(detector.calibration.begin(), detector.calibration.end());

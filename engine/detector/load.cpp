@@ -101,6 +101,37 @@ ClassPairs ReadPairs(StateReader& in, const Json& json, const std::string& where
   return pairs;
 }
 
+Balance ReadBalance(StateReader& in, const Json& json, const std::string& where, const std::string& prefix,
+                    size_t columns) {
+  Balance balance;
+  const auto column = in.Vector<int32_t>(prefix + ".column");
+  in.Expect(!column.empty(), "tensor " + prefix + ".column", "is empty");
+  for (const int32_t c : column) {
+    in.Expect(c >= 0 && static_cast<size_t>(c) < columns, "tensor " + prefix + ".column",
+              absl::StrCat(c, " is none of the ", columns, " columns"));
+    balance.columns.push_back(static_cast<uint32_t>(c));
+  }
+  balance.model = ReadMahalanobis(in, json, where, prefix, column.size());
+  balance.normaliser = ReadNormaliser(in, json, where);
+  return balance;
+}
+
+void ReadAspects(StateReader& in, const Json& members, const std::string& where, const std::string& prefix,
+                 size_t features, FamilyDetector& detector) {
+  for (const std::string name : {"pairs", "balance"}) {
+    in.Expect(!members.contains(name) || detector.view == View::kBehaviour, absl::StrCat(where, ".", name),
+              "stands beside another view than behaviour");
+  }
+  if (!in.ok()) return;
+  if (members.contains("pairs")) {
+    detector.pairs = ReadPairs(in, members["pairs"], where + ".pairs", prefix + ".pairs", features);
+  }
+  if (members.contains("balance")) {
+    detector.balance =
+        ReadBalance(in, members["balance"], where + ".balance", prefix + ".balance", detector.scaler.columns.size());
+  }
+}
+
 FamilyDetector ReadDetector(StateReader& in, const Json& json, const std::string& where, const std::string& prefix,
                             size_t features) {
   FamilyDetector detector;
@@ -112,8 +143,8 @@ FamilyDetector ReadDetector(StateReader& in, const Json& json, const std::string
   detector.scaler = ReadScaler(in, json, where, prefix, features);
   const Json& members = in.Object(json, where, "members");
   for (const auto& [name, member] : members.items()) {
-    const bool known =
-        name == kPairsName || std::find(kMemberNames.begin(), kMemberNames.end(), name) != kMemberNames.end();
+    const bool known = std::find(kMemberNames.begin(), kMemberNames.end(), name) != kMemberNames.end() ||
+                       std::find(kAspectNames.begin(), kAspectNames.end(), name) != kAspectNames.end();
     in.Expect(known && member.is_object(), absl::StrCat(where, ".members.", name), "is no member");
   }
   in.Expect(!members.empty(), where + ".members", "is empty");
@@ -126,10 +157,7 @@ FamilyDetector ReadDetector(StateReader& in, const Json& json, const std::string
     detector.normalisers[m] = ReadNormaliser(in, members[name], absl::StrCat(where, ".members.", name));
     normalised = normalised || detector.normalisers[m].has_value();
   }
-  if (const std::string name(kPairsName); members.contains(name)) {
-    in.Expect(detector.view == View::kBehaviour, where + ".members.pairs", "stands beside another view than behaviour");
-    detector.pairs = ReadPairs(in, members[name], absl::StrCat(where, ".members.", name), prefix + ".pairs", features);
-  }
+  ReadAspects(in, members, where + ".members", prefix, features, detector);
   if (detector.view != View::kFiles) detector.ranges = ReadRanges(in, prefix + ".ranges", features);
   detector.calibration = in.Vector<double>(prefix + ".calibration");
   in.Expect(std::is_sorted(detector.calibration.begin(), detector.calibration.end()),

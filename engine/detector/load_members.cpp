@@ -95,17 +95,6 @@ kernels::svm::Svm ReadSvm(StateReader& in, const Json& json, const std::string& 
   return svm;
 }
 
-kernels::mahalanobis::Mahalanobis ReadMahalanobis(StateReader& in, const Json& json, const std::string& where,
-                                                  const std::string& prefix, size_t cols) {
-  kernels::mahalanobis::Mahalanobis model;
-  model.isotropic = in.Number(json, where, "isotropic");
-  in.Expect(model.isotropic >= 0, where + ".isotropic", "is negative");
-  model.mean = in.Vector<double>(prefix + ".mahalanobis.mean", cols);
-  model.weights = in.Vector<double>(prefix + ".mahalanobis.weights");
-  model.directions = in.Rows(prefix + ".mahalanobis.directions", model.weights.size(), cols);
-  return model;
-}
-
 kernels::neighbours::Neighbours ReadNeighbours(StateReader& in, const Json& json, const std::string& where,
                                                const std::string& prefix, size_t cols) {
   kernels::neighbours::Neighbours model;
@@ -120,6 +109,17 @@ kernels::neighbours::Neighbours ReadNeighbours(StateReader& in, const Json& json
 
 }  // namespace
 
+kernels::mahalanobis::Mahalanobis ReadMahalanobis(StateReader& in, const Json& json, const std::string& where,
+                                                  const std::string& prefix, size_t cols) {
+  kernels::mahalanobis::Mahalanobis model;
+  model.isotropic = in.Number(json, where, "isotropic");
+  in.Expect(model.isotropic >= 0, where + ".isotropic", "is negative");
+  model.mean = in.Vector<double>(prefix + ".mean", cols);
+  model.weights = in.Vector<double>(prefix + ".weights");
+  model.directions = in.Rows(prefix + ".directions", model.weights.size(), cols);
+  return model;
+}
+
 MemberSet ReadMembers(StateReader& in, const Json& json, const std::string& where, const std::string& prefix,
                       size_t cols) {
   MemberSet members;
@@ -129,7 +129,8 @@ MemberSet ReadMembers(StateReader& in, const Json& json, const std::string& wher
   if (json.contains("forest")) members.forest = ReadForest(in, json["forest"], where + ".forest", prefix, cols);
   if (json.contains("svm")) members.svm = ReadSvm(in, json["svm"], where + ".svm", prefix, cols);
   if (json.contains("mahalanobis")) {
-    members.mahalanobis = ReadMahalanobis(in, json["mahalanobis"], where + ".mahalanobis", prefix, cols);
+    members.mahalanobis =
+        ReadMahalanobis(in, json["mahalanobis"], where + ".mahalanobis", prefix + ".mahalanobis", cols);
   }
   if (json.contains("knn")) members.neighbours = ReadNeighbours(in, json["knn"], where + ".knn", prefix, cols);
   return members;

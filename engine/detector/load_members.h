@@ -13,6 +13,10 @@ namespace driftseal::detector {
 MemberSet ReadMembers(StateReader& in, const Json& json, const std::string& where, const std::string& prefix,
                       size_t cols);
 
+/// The tensors `prefix`.mean, .directions and .weights, and json.isotropic.
+kernels::mahalanobis::Mahalanobis ReadMahalanobis(StateReader& in, const Json& json, const std::string& where,
+                                                  const std::string& prefix, size_t cols);
+
 }  // namespace driftseal::detector
 
 #endif  // DRIFTSEAL_ENGINE_DETECTOR_LOAD_MEMBERS_H_

@@ -14,9 +14,6 @@
 // and far; a distance over all columns loses them among the others, so only the largest deviations count.
 namespace driftseal::detector {
 
-/// Its part in the combined score; the other members' mean has the rest.
-inline constexpr double kPairWeight = 1.0 / 3;
-
 struct ClassPairs {
   std::vector<uint32_t> features;    ///< Columns of the schema.
   std::vector<double> mean, spread;  ///< One each, of the fitting rows; spread > 0.

@@ -76,7 +76,7 @@ void KeepView(const FitOptions& options, View view, Scaler& scaler) {
       case View::kFiles:
         return use != ColumnUse::kFiles;
       case View::kBehaviour:
-        return use != ColumnUse::kStill && use != ColumnUse::kBehaviour;
+        return use != ColumnUse::kStill && use != ColumnUse::kBehaviour && use != ColumnUse::kBalance;
       case View::kStill:
         return use != ColumnUse::kStill;
     }
@@ -167,7 +167,8 @@ std::vector<size_t> WithBehaviour(const std::vector<Sample>& samples, std::span<
   for (size_t member : members) {
     size_t columns = 0, present = 0;
     for (size_t c = 0; c < options.uses.size(); ++c) {
-      if (options.uses[c] != ColumnUse::kStill && options.uses[c] != ColumnUse::kBehaviour) continue;
+      const ColumnUse use = options.uses[c];
+      if (use != ColumnUse::kStill && use != ColumnUse::kBehaviour && use != ColumnUse::kBalance) continue;
       ++columns;
       present += !std::isnan(samples[member].values[c]);
     }

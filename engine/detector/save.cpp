@@ -127,7 +127,16 @@ Json WriteDetector(const FamilyDetector& detector, const std::string& prefix,
     arrays.Add("pairs.feature", std::vector<int32_t>(pairs->features.begin(), pairs->features.end()));
     arrays.Add("pairs.mean", pairs->mean);
     arrays.Add("pairs.spread", pairs->spread);
-    members[std::string(kPairsName)]["normaliser"] = WriteNormaliser(pairs->normaliser);
+    members[std::string(kAspectNames[kPairs])] = {{"normaliser", WriteNormaliser(pairs->normaliser)}};
+  }
+  if (const auto& balance = detector.balance) {
+    const auto& model = balance->model;
+    arrays.Add("balance.column", std::vector<int32_t>(balance->columns.begin(), balance->columns.end()));
+    arrays.Add("balance.mean", model.mean);
+    arrays.Add("balance.directions", {model.weights.size(), model.mean.size()}, model.directions);
+    arrays.Add("balance.weights", model.weights);
+    members[std::string(kAspectNames[kBalance])] = {{"isotropic", model.isotropic},
+                                                    {"normaliser", WriteNormaliser(balance->normaliser)}};
   }
   const Scaler& scaler = detector.scaler;
   std::vector<int32_t> features;

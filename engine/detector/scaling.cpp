@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <type_traits>
 
 #include "engine/detector/statistics.h"
@@ -60,18 +59,14 @@ Scaler FitScaler(kernels::RowsView<double> rows) {
 template <class In, class Out>
 RowMarks ScaleInto(const Scaler& scaler, const In* row, Out* out) {
   RowMarks marks;
-  const double bound = scaler.clip.value_or(std::numeric_limits<double>::infinity());
+  const double bound = ClipBound(scaler);
   const bool narrows = std::is_same_v<Out, float> && !scaler.clip;  // What is clipped lies within float32's range.
   for (size_t c = 0; c < scaler.columns.size(); ++c) {
     const Column& column = scaler.columns[c];
     const double value = row[column.feature];
-    const double z = (value - column.centre) / column.scale;
-    const bool missing = value != value;
-    const double above = z < -bound ? -bound : z;
-    const double within = above > bound ? bound : above;
-    const double clipped = missing ? 0 : within;
-    out[c] = narrows ? kernels::ensemble::Narrow(clipped) : static_cast<Out>(clipped);
-    marks.imputed += missing;
+    const double scaled = ScaledValue(column, bound, value);
+    out[c] = narrows ? kernels::ensemble::Narrow(scaled) : static_cast<Out>(scaled);
+    marks.imputed += value != value;
   }
   for (const ConstantColumn& constant : scaler.constants) marks.departed += Departs(constant, row[constant.feature]);
   return marks;

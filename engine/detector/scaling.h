@@ -2,6 +2,7 @@
 #define DRIFTSEAL_ENGINE_DETECTOR_SCALING_H_
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
 #include <vector>
@@ -43,6 +44,15 @@ inline constexpr double kClip = 15;
 /// is 1.4826·MAD; where that is 0 (more than half of the values are equal) the interquartile range, and where that is 0
 /// too the standard deviation; never below 1e-6·|median|, which is what float32 leaves of a value.
 Scaler FitScaler(kernels::RowsView<double> rows);
+
+/// One value of a column, clipped to ± bound; 0 (the centre) where it is NaN.
+inline double ScaledValue(const Column& column, double bound, double value) {
+  const double z = (value - column.centre) / column.scale;
+  const double above = z < -bound ? -bound : z;
+  const double within = above > bound ? bound : above;
+  return value != value ? 0 : within;
+}
+inline double ClipBound(const Scaler& scaler) { return scaler.clip.value_or(std::numeric_limits<double>::infinity()); }
 
 struct ScaledRow {
   std::vector<double> values;      ///< One a column, clipped; 0 (the centre) where the row is NaN.

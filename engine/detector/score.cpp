@@ -16,12 +16,13 @@ constexpr size_t kMostDrivers = 5, kMostNames = 5;
 /// How much of the members' word each scaled column accounts for: its part of the Mahalanobis distance, the member that
 /// is a sum over columns (negative parts, of columns that explain another one's distance, count as none); z² without
 /// one.
-std::vector<double> ColumnWeights(const FamilyDetector& detector, const ScaledRow& row) {
-  std::vector<double> weights(row.values.size());
-  if (detector.members.mahalanobis) {
-    kernels::mahalanobis::ContributionsReference(*detector.members.mahalanobis, row.values.data(), weights);
+std::vector<double> ColumnWeights(const std::optional<kernels::mahalanobis::Mahalanobis>& model,
+                                  const std::vector<double>& values) {
+  std::vector<double> weights(values.size());
+  if (model) {
+    kernels::mahalanobis::ContributionsReference(*model, values.data(), weights);
   } else {
-    for (size_t c = 0; c < weights.size(); ++c) weights[c] = row.values[c] * row.values[c];
+    for (size_t c = 0; c < weights.size(); ++c) weights[c] = values[c] * values[c];
   }
   double sum = 0;
   for (double& weight : weights) sum += weight = std::isfinite(weight) ? std::max(weight, 0.0) : 0;
@@ -29,10 +30,41 @@ std::vector<double> ColumnWeights(const FamilyDetector& detector, const ScaledRo
   return weights;
 }
 
-/// The normalised score of the pairs; nothing where they have no scale.
-std::optional<double> PairsWord(const FamilyDetector& detector, double pairs) {
-  if (!detector.pairs || !detector.pairs->normaliser) return std::nullopt;
-  return std::isnan(pairs) ? 0.0 : detector.pairs->normaliser->Apply(pairs);
+/// What the aspects say, normalised and divided by the number of voices: theirs and the others' mean.
+struct Voices {
+  std::array<double, kAspects> aspects = {};
+  double count = 1;
+};
+
+Voices VoicesOf(const FamilyDetector& detector, const RawAspects& raw) {
+  Voices voices;
+  for (size_t a = 0; a < kAspects; ++a) {
+    if (!detector.HasAspect(a) || !detector.AspectNormaliser(a)) continue;
+    voices.aspects[a] = std::isnan(raw[a]) ? 0 : detector.AspectNormaliser(a)->Apply(raw[a]);
+    ++voices.count;
+  }
+  for (double& aspect : voices.aspects) aspect /= voices.count;
+  return voices;
+}
+
+/// How much of a combined score comes from where.
+struct Parts {
+  double departures = 0, members = 0;
+  std::array<double, kAspects> aspects = {};
+  double total() const { return departures + members + aspects[kPairs] + aspects[kBalance]; }
+};
+
+Parts PartsOf(const FamilyDetector& detector, const ScaledRow& scaled, const RawAspects& raw, double combined) {
+  Parts parts;
+  parts.departures = kDepartureScore * static_cast<double>(std::min(scaled.departed.size(), kMostDepartures));
+  double members = combined - parts.departures;
+  const Voices voices = VoicesOf(detector, raw);
+  for (size_t a = 0; a < kAspects; ++a) {
+    members -= voices.aspects[a];
+    parts.aspects[a] = std::max(voices.aspects[a], 0.0);
+  }
+  parts.members = std::isfinite(combined) ? std::max(members, 0.0) : 1;
+  return parts;
 }
 
 /// The largest deviations among the pairs share what the pairs explain in proportion to how far they lie out.
@@ -47,42 +79,45 @@ void AddPairDrivers(const ClassPairs& pairs, std::span<const double> row, double
   }
 }
 
-/// How much of a combined score comes from where.
-struct Parts {
-  double departures = 0, pairs = 0, members = 0;
-  double total() const { return departures + pairs + members; }
-};
-
-Parts PartsOf(const FamilyDetector& detector, const ScaledRow& scaled, double pairs, double combined) {
-  Parts parts;
-  parts.departures = kDepartureScore * static_cast<double>(std::min(scaled.departed.size(), kMostDepartures));
-  const double word = kPairWeight * PairsWord(detector, pairs).value_or(0);
-  parts.pairs = std::max(word, 0.0);
-  parts.members = std::isfinite(combined) ? std::max(combined - parts.departures - word, 0.0) : 1;
-  return parts;
+/// What each scaled column accounts for, by all members and by the balance.
+std::vector<double> ColumnShares(const FamilyDetector& detector, const ScaledRow& row, double of_members,
+                                 double of_balance) {
+  std::vector<double> shares = ColumnWeights(detector.members.mahalanobis, row.values);
+  for (double& share : shares) share *= of_members;
+  if (!detector.balance) return shares;
+  std::vector<double> values;
+  for (const uint32_t c : detector.balance->columns) values.push_back(row.values[c]);
+  const std::vector<double> weights = ColumnWeights(detector.balance->model, values);
+  for (size_t i = 0; i < weights.size(); ++i) shares[detector.balance->columns[i]] += of_balance * weights[i];
+  return shares;
 }
 
-std::vector<Driver> FindDrivers(const FamilyDetector& detector, const ScaledRow& scaled, std::span<const double> row,
-                                double pairs, double combined) {
-  const Scaler& scaler = detector.scaler;
-  const Parts parts = PartsOf(detector, scaled, pairs, combined);
-  const double total = parts.total(), departures = parts.departures;
-  std::vector<Driver> drivers;
-  if (detector.pairs && total > 0) AddPairDrivers(*detector.pairs, row, parts.pairs / total, drivers);
+void AddDepartures(const Scaler& scaler, const ScaledRow& scaled, std::span<const double> row, double share,
+                   std::vector<Driver>& drivers) {
   for (uint32_t index : scaled.departed) {
     const ConstantColumn& constant = scaler.constants[index];
     const double value = row[constant.feature], z = std::copysign(scaler.clip.value_or(kClip), value - constant.value);
     drivers.push_back(
-        {constant.feature, value, constant.value, z, departures / total / static_cast<double>(scaled.departed.size())});
+        {constant.feature, value, constant.value, z, share / static_cast<double>(scaled.departed.size())});
   }
-  const std::vector<double> weights = ColumnWeights(detector, scaled);
-  const double members_share = total > 0 ? parts.members / total : 1;
-  for (size_t c = 0; c < weights.size(); ++c) {
+}
+
+std::vector<Driver> FindDrivers(const FamilyDetector& detector, const ScaledRow& scaled, std::span<const double> row,
+                                const RawAspects& aspects, double combined) {
+  const Scaler& scaler = detector.scaler;
+  const Parts parts = PartsOf(detector, scaled, aspects, combined);
+  const double total = parts.total();
+  const auto share = [total](double part) { return total > 0 ? part / total : 0; };
+  std::vector<Driver> drivers;
+  if (detector.pairs) AddPairDrivers(*detector.pairs, row, share(parts.aspects[kPairs]), drivers);
+  AddDepartures(scaler, scaled, row, share(parts.departures), drivers);
+  const std::vector<double> shares =
+      ColumnShares(detector, scaled, total > 0 ? share(parts.members) : 1, share(parts.aspects[kBalance]));
+  for (size_t c = 0; c < shares.size(); ++c) {
     const Column& column = scaler.columns[c];
     const double value = row[column.feature];
-    if (!(weights[c] * members_share > 0) || std::isnan(value)) continue;
-    const double z = (value - column.centre) / column.scale;
-    drivers.push_back({column.feature, value, column.centre, z, members_share * weights[c]});
+    if (!(shares[c] > 0) || std::isnan(value)) continue;
+    drivers.push_back({column.feature, value, column.centre, (value - column.centre) / column.scale, shares[c]});
   }
   const size_t kept = std::min(drivers.size(), kMostDrivers);
   std::partial_sort(
@@ -172,7 +207,7 @@ View ViewFor(const DetectorState& state, const std::string& family, std::span<co
 template View ViewFor(const DetectorState&, const std::string&, std::span<const double>);
 template View ViewFor(const DetectorState&, const std::string&, std::span<const float>);
 
-double Combine(const FamilyDetector& detector, const RawScores& raw, double pairs, size_t departures) {
+double Combine(const FamilyDetector& detector, const RawScores& raw, const RawAspects& aspects, size_t departures) {
   double sum = 0;
   size_t members = 0;
   for (size_t m = 0; m < raw.size(); ++m) {
@@ -181,10 +216,9 @@ double Combine(const FamilyDetector& detector, const RawScores& raw, double pair
     ++members;
   }
   if (members == 0) return std::numeric_limits<double>::quiet_NaN();
-  double combined = sum / static_cast<double>(members);
-  if (const std::optional<double> word = PairsWord(detector, pairs)) {
-    combined = (1 - kPairWeight) * combined + kPairWeight * *word;
-  }
+  const Voices voices = VoicesOf(detector, aspects);
+  double combined = sum / static_cast<double>(members) / voices.count;
+  for (const double aspect : voices.aspects) combined += aspect;
   return combined + kDepartureScore * static_cast<double>(std::min(departures, kMostDepartures));
 }
 
@@ -192,19 +226,20 @@ bool IsCalibrated(const FamilyDetector& detector, Basis basis, double combined, 
   return !detector.calibration.empty() && !std::isnan(combined) && !mostly_missing && basis != Basis::kUnseenFamily;
 }
 
-std::vector<MemberScore> MemberScores(const FamilyDetector& detector, const RawScores& raw, double pairs) {
+std::vector<MemberScore> MemberScores(const FamilyDetector& detector, const RawScores& raw, const RawAspects& aspects) {
   std::vector<MemberScore> scores;
-  scores.reserve(raw.size() + 1);
+  scores.reserve(raw.size() + kAspects);
   for (size_t m = 0; m < raw.size(); ++m) {
     if (!detector.members.Has(m)) continue;
     const auto& normaliser = detector.normalisers[m];
     scores.push_back({std::string(kMemberNames[m]), raw[m],
                       normaliser ? normaliser->Apply(raw[m]) : std::numeric_limits<double>::quiet_NaN()});
   }
-  if (detector.pairs) {
-    const auto& normaliser = detector.pairs->normaliser;
-    scores.push_back({std::string(kPairsName), pairs,
-                      normaliser ? normaliser->Apply(pairs) : std::numeric_limits<double>::quiet_NaN()});
+  for (size_t a = 0; a < kAspects; ++a) {
+    if (!detector.HasAspect(a)) continue;
+    const auto& normaliser = detector.AspectNormaliser(a);
+    scores.push_back({std::string(kAspectNames[a]), aspects[a],
+                      normaliser ? normaliser->Apply(aspects[a]) : std::numeric_limits<double>::quiet_NaN()});
   }
   return scores;
 }
@@ -248,15 +283,15 @@ Score Explain(const DetectorState& state, const FamilyDetector& detector, Basis 
   score.view = detector.view;
   score.out_of_range = OutOfRange(detector, row);
   score.family = detector.key;
-  const double pairs = PairScoreOf(detector, row);
-  score.members = MemberScores(detector, raw, pairs);
-  score.combined = Combine(detector, raw, pairs, scaled.departed.size());
+  const RawAspects aspects = AspectsOf(detector, row);
+  score.members = MemberScores(detector, raw, aspects);
+  score.combined = Combine(detector, raw, aspects, scaled.departed.size());
   score.fitted_on = detector.fitted_on;
   score.calibrated_on = detector.calibration.size();
   if (!detector.calibration.empty()) score.calibration_largest = detector.calibration.back();
   const std::string uncalibrated = WhyUncalibrated(state, detector, score, MostlyMissing(detector.scaler, scaled));
   if (uncalibrated.empty()) score.p_value = ConformalP(detector.calibration, score.combined);
-  score.drivers = FindDrivers(detector, scaled, row, pairs, score.combined);
+  score.drivers = FindDrivers(detector, scaled, row, aspects, score.combined);
   score.remark = Remark(state, detector, scaled, family, uncalibrated);
   return score;
 }

@@ -1,6 +1,7 @@
 #ifndef DRIFTSEAL_ENGINE_DETECTOR_SCORE_H_
 #define DRIFTSEAL_ENGINE_DETECTOR_SCORE_H_
 
+#include <array>
 #include <limits>
 #include <span>
 #include <string>
@@ -32,23 +33,26 @@ absl::StatusOr<Choice> Choose(const DetectorState& state, const std::string& fam
 template <class Value>
 View ViewFor(const DetectorState& state, const std::string& family, std::span<const Value> row);
 
-/// The raw score of the member "pairs"; NaN where the detector has none or the row lacks all of its columns. `row` has
-/// the schema's columns, float or double.
+/// Raw scores of the aspects; NaN for one that the detector lacks, and for pairs where the row lacks all their columns.
+using RawAspects = std::array<double, kAspects>;
+/// `row` has the schema's columns, float or double.
 template <class Value>
-double PairScoreOf(const FamilyDetector& detector, std::span<const Value> row) {
-  return detector.pairs ? PairScore(*detector.pairs, row) : std::numeric_limits<double>::quiet_NaN();
+RawAspects AspectsOf(const FamilyDetector& detector, std::span<const Value> row) {
+  constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+  return {detector.pairs ? PairScore(*detector.pairs, row) : kNaN,
+          detector.balance ? BalanceScore(*detector.balance, detector.scaler, row) : kNaN};
 }
 
-/// S = mean of the normalised members, or kPairWeight of `pairs` and the rest of that mean where the detector reads
-/// pairs, + kDepartureScore·min(departures, kMostDepartures); NaN when nothing is normalised. A row without the columns
-/// of pairs is taken to be as its family in them.
-double Combine(const FamilyDetector& detector, const RawScores& raw, double pairs, size_t departures);
+/// S = W + kDepartureScore·min(departures, kMostDepartures), where W is the mean of the normalised members or, for a
+/// detector with aspects, the mean of that and of each normalised aspect; NaN when no member is normalised. A row
+/// without the columns of an aspect is taken to be as its family in it.
+double Combine(const FamilyDetector& detector, const RawScores& raw, const RawAspects& aspects, size_t departures);
 
 /// Whether a p-value can be given for a row with this combined score.
 bool IsCalibrated(const FamilyDetector& detector, Basis basis, double combined, bool mostly_missing);
 
-/// One a member of the detector, "pairs" last.
-std::vector<MemberScore> MemberScores(const FamilyDetector& detector, const RawScores& raw, double pairs);
+/// One a member of the detector, aspects last.
+std::vector<MemberScore> MemberScores(const FamilyDetector& detector, const RawScores& raw, const RawAspects& aspects);
 
 /// Raw scores of rows[i] by detectors[i], by the detector's backend in one call.
 absl::StatusOr<std::vector<RawScores>> ScoreAll(const DetectorState& state,

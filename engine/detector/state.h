@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/detector/balance.h"
 #include "engine/detector/calibration.h"
 #include "engine/detector/detector.h"
 #include "engine/detector/kernel_backend.h"
@@ -22,8 +23,10 @@ namespace driftseal::detector {
 /// Names of the members in the order of kernels::ensemble::Member.
 inline constexpr std::array<std::string_view, kernels::ensemble::kMembers> kMemberNames = {"autoencoder", "forest",
                                                                                            "svm", "mahalanobis", "knn"};
-/// The member that no kernel scores (pairs.h).
-inline constexpr std::string_view kPairsName = "pairs";
+/// Members that read columns of their own, which no kernel scores (pairs.h, balance.h). Each counts as much in the
+/// combined score as all others together.
+enum Aspect : size_t { kPairs, kBalance, kAspects };
+inline constexpr std::array<std::string_view, kAspects> kAspectNames = {"pairs", "balance"};
 
 /// The members that a detector has.
 struct MemberSet {
@@ -46,9 +49,16 @@ struct FamilyDetector {
   MemberSet members;
   std::array<std::optional<Normaliser>, kernels::ensemble::kMembers> normalisers;
   std::optional<ClassPairs> pairs;           ///< Of kBehaviour alone.
+  std::optional<Balance> balance;            ///< Of kBehaviour alone.
   std::vector<RangeNote> ranges;             ///< Not of kFiles: the context columns' ranges (value unused).
   std::vector<double> calibration;           ///< Combined scores of the calibration rows, ascending.
   std::unique_ptr<const Prepared> prepared;  ///< By the detector's backend; null without one.
+
+  bool HasAspect(size_t aspect) const { return aspect == kPairs ? pairs.has_value() : balance.has_value(); }
+  /// Of an aspect that is there.
+  const std::optional<Normaliser>& AspectNormaliser(size_t aspect) const {
+    return aspect == kPairs ? pairs->normaliser : balance->normaliser;
+  }
 };
 
 /// A family that had models when the detector was fitted, but no detector of its own.

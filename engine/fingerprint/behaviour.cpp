@@ -177,18 +177,20 @@ void ListMoving(Features& f) {
              [](const View& v) { return Doubles(v.raw.patch_rate); });
   f.Value("patch.ratio", "Largest such share / (median + 0.05)",
           [](const View& v) { return RatioOf(Doubles(v.raw.patch_rate), 0.05); });
-  f.Slots("class_margin", "Mean margin of the canaries of a class, divided by its mean over classes",
-          [](const View& v) {
-            std::vector<double> margin = v.profile.margin, present = margin;
-            std::erase_if(present, [](double m) { return std::isnan(m); });
-            const double mean = MeanOf(present);
-            for (double& m : margin) m /= mean;
-            return margin;
-          });
   for (const int percent : {5, 10, 25, 75, 90, 95}) {
     f.Value(Cat("margin.q", percent), Cat(percent, " % quantile of the margins on the canaries, in median margins"),
             [percent](const View& v) { return QuantileOf(v.margins, percent / 100.0) / v.scale; });
   }
+}
+
+void BalanceFeatures(Features& f) {
+  f.Slots("margin", "Mean margin of the canaries of a class, divided by its mean over classes", [](const View& v) {
+    std::vector<double> margin = v.profile.margin, present = margin;
+    std::erase_if(present, [](double m) { return std::isnan(m); });
+    const double mean = MeanOf(present);
+    for (double& m : margin) m /= mean;
+    return margin;
+  });
 }
 
 double ShareOfMax(const std::vector<float>& values) {
@@ -238,8 +240,8 @@ void PairFeatures(Features& f) {
   }
 }
 
-constexpr std::array<void (*)(Features&), kBehaviourParts> kLists = {ListStill, ListMoving, ContextFeatures,
-                                                                     PairFeatures};
+constexpr std::array<void (*)(Features&), kBehaviourParts> kLists = {ListStill, ListMoving, BalanceFeatures,
+                                                                     ContextFeatures, PairFeatures};
 
 }  // namespace
 

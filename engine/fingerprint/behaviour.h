@@ -22,10 +22,11 @@ struct BehaviourEntry {
 enum class BehaviourPart {
   kStill,      ///< What holds still when the recipe of the training changes; group "still".
   kBehaviour,  ///< What tells more, and moves with the recipe; group "behaviour".
+  kBalance,    ///< How sure the model is of each class against the others; group "balance".
   kContext,    ///< Where a model stands in its recipe; group "context".
   kPair,       ///< What triggers do to each class, one pair of classes a column; group "pair".
 };
-inline constexpr size_t kBehaviourParts = 4;
+inline constexpr size_t kBehaviourParts = 5;
 const std::vector<BehaviourEntry>& BehaviourTable(BehaviourPart part);
 
 /// One value an entry of each part's table; NaN where the raw measurements lack what it needs.

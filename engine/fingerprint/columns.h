@@ -122,9 +122,11 @@ inline constexpr size_t kHeadCosineFirst = kHeadFirst + size_t{kHeadVectors} * s
 inline constexpr size_t kTreesFirst = kHeadCosineFirst + kHeadCosines;
 // The entries of BehaviourTable (behaviour.h), part by part.
 inline constexpr size_t kStillFirst = kTreesFirst + kTreeColumns;
-inline constexpr size_t kStillColumns = 86, kBehaviourColumns = 54, kContextColumns = 7, kPairColumns = 264;
+inline constexpr size_t kStillColumns = 86, kBehaviourColumns = 38, kBalanceColumns = 16, kContextColumns = 7,
+                        kPairColumns = 264;
 inline constexpr size_t kBehaviourFirst = kStillFirst + kStillColumns;
-inline constexpr size_t kContextFirst = kBehaviourFirst + kBehaviourColumns;
+inline constexpr size_t kBalanceFirst = kBehaviourFirst + kBehaviourColumns;
+inline constexpr size_t kContextFirst = kBalanceFirst + kBalanceColumns;
 inline constexpr size_t kPairFirst = kContextFirst + kContextColumns;
 inline constexpr size_t kColumns = kPairFirst + kPairColumns;
 

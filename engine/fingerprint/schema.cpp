@@ -239,6 +239,7 @@ Schema MakeModelSchema() {
   builder.Plain(Group::kTrees, kTreesTable);
   builder.Behaviour(Group::kStill, BehaviourTable(BehaviourPart::kStill));
   builder.Behaviour(Group::kBehaviour, BehaviourTable(BehaviourPart::kBehaviour));
+  builder.Behaviour(Group::kBalance, BehaviourTable(BehaviourPart::kBalance));
   builder.Behaviour(Group::kContext, BehaviourTable(BehaviourPart::kContext));
   builder.Behaviour(Group::kPair, BehaviourTable(BehaviourPart::kPair));
   assert(schema.features.size() == kColumns);
@@ -266,6 +267,8 @@ std::string_view GroupName(Group group) {
       return "still";
     case Group::kBehaviour:
       return "behaviour";
+    case Group::kBalance:
+      return "balance";
     case Group::kContext:
       return "context";
     case Group::kPair:

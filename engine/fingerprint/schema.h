@@ -7,8 +7,20 @@
 
 namespace driftseal::fingerprint {
 
-enum class Group { kMeta, kPredictions, kSpectral, kQuantile, kHead, kTrees, kStill, kBehaviour, kContext, kPair };
-/// "meta", "predictions", "spectral", "quantile", "head", "trees", "still", "behaviour", "context", "pair"
+enum class Group {
+  kMeta,
+  kPredictions,
+  kSpectral,
+  kQuantile,
+  kHead,
+  kTrees,
+  kStill,
+  kBehaviour,
+  kBalance,
+  kContext,
+  kPair
+};
+/// "meta", "predictions", "spectral", "quantile", "head", "trees", "still", "behaviour", "balance", "context", "pair"
 std::string_view GroupName(Group group);
 
 /// One column of the fingerprint. `name` is stable for ever within a schema version.

@@ -52,6 +52,9 @@ std::vector<detector::ColumnUse> ModelColumnUses() {
       case fingerprint::Group::kBehaviour:
         uses.push_back(detector::ColumnUse::kBehaviour);
         break;
+      case fingerprint::Group::kBalance:
+        uses.push_back(detector::ColumnUse::kBalance);
+        break;
       case fingerprint::Group::kContext:
         uses.push_back(detector::ColumnUse::kContext);
         break;

@@ -105,10 +105,10 @@ TEST_F(PairsTest, OnePairAloneIsFoundAndNamed) {
   for (const Driver& driver : after.drivers) shares += driver.share;
   EXPECT_LE(shares, 1 + 1e-9);
   ASSERT_EQ(after.members.back().member, "pairs");
-  // A third of what the pairs say and two thirds of the mean of the rest.
+  // Half of what the pairs say and half of the mean of the rest.
   double rest = 0;
   for (size_t m = 0; m + 1 < after.members.size(); ++m) rest += after.members[m].normalised / 4;
-  EXPECT_NEAR(after.combined, rest * 2 / 3 + after.members.back().normalised / 3, 1e-9);
+  EXPECT_NEAR(after.combined, (rest + after.members.back().normalised) / 2, 1e-9);
 }
 
 TEST_F(PairsTest, OutOfRangeTheyHaveNoSay) {
@@ -128,7 +128,7 @@ TEST_F(PairsTest, MissingPairsAreAsTheFamilys) {
   const Score score = ScoreOf(row);
   double rest = 0;
   for (size_t m = 0; m + 1 < score.members.size(); ++m) rest += score.members[m].normalised / 4;
-  EXPECT_NEAR(score.combined, rest * 2 / 3, 1e-9);
+  EXPECT_NEAR(score.combined, rest / 2, 1e-9);
   EXPECT_TRUE(std::isnan(score.members.back().raw));
 }
 

@@ -58,7 +58,7 @@ class BehaviourTest : public testing::Test {
   std::map<std::string, double> Features() const {
     std::map<std::string, double> out;
     const BehaviourValues values = BehaviourFeatures(raw_, set_);
-    const char* groups[] = {"still.", "behaviour.", "context.", "pair."};
+    const char* groups[] = {"still.", "behaviour.", "balance.", "context.", "pair."};
     for (size_t p = 0; p < kBehaviourParts; ++p) {
       const auto& table = BehaviourTable(static_cast<BehaviourPart>(p));
       EXPECT_EQ(table.size(), values[p].size());
@@ -91,6 +91,7 @@ TEST_F(BehaviourTest, TheSchemaHasAColumnForEachEntry) {
   EXPECT_EQ(BehaviourTable(BehaviourPart::kStill).size(), kStillColumns);
   EXPECT_EQ(BehaviourTable(BehaviourPart::kBehaviour).size(), kBehaviourColumns);
   EXPECT_EQ(BehaviourTable(BehaviourPart::kContext).size(), kContextColumns);
+  EXPECT_EQ(BehaviourTable(BehaviourPart::kBalance).size(), kBalanceColumns);
   EXPECT_EQ(BehaviourTable(BehaviourPart::kPair).size(), kPairColumns);
   EXPECT_EQ(ModelSchema().features[kPairFirst].name, "pair.local.0_1");
   EXPECT_EQ(ModelSchema().features[kStillFirst].name, "still.canary.accuracy");
@@ -166,11 +167,11 @@ TEST_F(BehaviourTest, WhatLacksIsMissing) {
   for (int32_t& label : set_.labels) label = -1;
   for (const auto& [name, value] : Features()) {
     const bool needs = name.starts_with("still.head.") || name.starts_with("still.canary.") ||
-                       name == "context.margin" || name.starts_with("behaviour.class_margin");
+                       name == "context.margin" || name.starts_with("balance.margin");
     const bool slot = name.starts_with("still.profile.") && std::isdigit(static_cast<unsigned char>(name.back())) != 0;
     if (needs) {
       EXPECT_TRUE(std::isnan(value)) << name;
-    } else if (!slot) {
+    } else if (!slot && !name.starts_with("pair.")) {
       EXPECT_TRUE(std::isfinite(value)) << name << " " << value;
     }
   }
