@@ -93,6 +93,15 @@ struct WalkNode {
   uint32_t value = 0, next = 0;
 };
 
+/// Four levels of a tree, every place of them filled: below a leaf that is nearer to the root all ways lead to its
+/// value. Two lines of the cache, where a walk of four nodes elsewhere reads up to four.
+struct alignas(64) ShallowBlock {
+  static constexpr size_t kLevels = 4, kEnds = size_t{1} << kLevels;
+  float threshold[kEnds] = {};  ///< In breadth-first order; the last one is not used.
+  uint16_t offset[kEnds] = {};  ///< 64 · feature: where a value stands in a block of a tile.
+  uint16_t next[kEnds] = {};    ///< What its ends lead to: a block of the lower levels, or a leaf value.
+};
+
 /// A forest as the fast variants read it. Immutable.
 struct Packed {
   size_t trees = 0, cols = 0;  ///< cols: the largest feature + 1.
@@ -110,6 +119,11 @@ struct Packed {
   std::vector<uint32_t> walk_levels;  ///< Splits above the deepest leaf of trees [16 i, 16 i + 16).
   uint32_t feature_shift = 0;
   tile::Aligned<WalkNode> walk_nodes;
+  /// Where no tree is deeper than eight levels, otherwise empty: the upper four of each tree, then the lower ones,
+  /// those that come to one value shared by all trees.
+  std::vector<ShallowBlock> shallow;
+  std::vector<uint32_t> shallow_values;
+  size_t fewest_sliced_rows = 0;  ///< Fewer walk, where trees are shallow.
 };
 
 enum class Strategy { kCheaper, kBitSliced, kWalk };

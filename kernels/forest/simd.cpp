@@ -9,6 +9,7 @@
 
 #include "kernels/device/dispatch.h"
 #include "kernels/forest/program-inl.h"
+#include "kernels/forest/shallow-inl.h"
 #include "kernels/forest/walk-inl.h"
 #include "kernels/tile/product-inl.h"
 
@@ -17,13 +18,18 @@ namespace driftseal::kernels::forest::HWY_NAMESPACE {
 
 // A program costs the same for one row as for a tile, and so does walking with rows in the lanes; walking one by one is
 // cheaper than both for few rows (measured, see README.md).
-HWY_INLINE size_t FewestSlicedRows() { return hn::Lanes(D()) >= 8 ? kFewRows + 1 : 24; }
+HWY_INLINE size_t FewestSlicedRows(const Packed& forest) {
+  if (!forest.shallow.empty()) return forest.fewest_sliced_rows;
+  return hn::Lanes(D()) >= 8 ? kFewRows + 1 : 24;
+}
 
 int64_t SumPaths(const Packed& forest, const tile::Tile& tile, tile::Workspace workspace, uint32_t* out) {
   tile::Arena arena(workspace);
   uint32_t* sums = arena.Take<uint32_t>(kTileRows);
-  if (forest.bit_sliced && tile.rows >= FewestSlicedRows()) {
+  if (forest.bit_sliced && tile.rows >= FewestSlicedRows(forest)) {
     SumBySlices(forest, tile, arena, sums);
+  } else if (!forest.shallow.empty()) {
+    SumShallow(forest, tile, sums);
   } else {
     SumByWalking(forest, tile, sums);
   }

@@ -26,6 +26,8 @@ Tree Simplify(const Forest& forest, uint32_t root);
 /// not one to slice: too many slots or leaf values, or trees too deep.
 bool PackPrograms(const std::vector<Tree>& trees, Packed& packed);
 void PackWalk(const std::vector<Tree>& trees, Packed& packed);
+/// Leaves `packed` as it is where a tree has more than eight levels, or the forest more than 1,024 features.
+void PackShallow(const std::vector<Tree>& trees, Packed& packed);
 
 }  // namespace driftseal::kernels::forest
 
