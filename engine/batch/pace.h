@@ -24,16 +24,16 @@ class Pace {
   /// After waiting for more jobs there were so many.
   void Gathered(size_t jobs);
 
-  /// Whether to wait for more jobs: batches of one job each would keep a core busy for more than a quarter of the time,
-  /// and waiting did bring a dozen of late. For fewer, the threads that wait and are called cost more than the batch
+  /// Whether to wait for more jobs: batches of one job each would keep a core busy for more than an eighth of the time,
+  /// and waiting did bring some dozens of late. For fewer, the threads that wait and are called cost more than the batch
   /// saves.
-  bool gathers() const { return gap_ < 4 * alone_ && pause_ == 0; }
+  bool gathers() const { return gap_ < 8 * alone_ && pause_ == 0; }
   /// Cost scored in this time; SIZE_MAX before anything was measured.
   size_t CostIn(Clock::duration time) const;
   std::chrono::microseconds TimeFor(size_t cost) const;
 
  private:
-  static constexpr double kHope = 12.5;
+  static constexpr double kHope = 32.5;
 
   const size_t full_;
   Clock::time_point last_{};

@@ -130,18 +130,35 @@ TEST_F(BatcherTest, ACallerScoresOneBatchAtMost) {
   EXPECT_NE(job.thread, std::this_thread::get_id());
 }
 
-TEST_F(BatcherTest, SmallJobsAreScoredAtOnceByTheirCallers) {
+TEST_F(BatcherTest, SmallJobsThatComeMeanwhileAreScoredNextByTheSameCaller) {
   Options options;
   options.at_once = 2;
   Make(options);
   Occupy();
+  TestJob &second = Job(5, "second"), &third = Job(6, "third");
+  ASSERT_TRUE(Submit(second).ok());
+  ASSERT_TRUE(Submit(third).ok());
+  EXPECT_EQ(batcher_->counts().queued_jobs, 2u);
+  const std::thread::id caller = callers_.back().get_id();
+  gate_->Open();
+  log_.Await(2);
+  EXPECT_THAT(gate_->rows_of_calls(), ElementsAre(1, 11));
+  EXPECT_EQ(second.thread, caller);
+  EXPECT_EQ(third.thread, caller);
+}
+
+TEST_F(BatcherTest, ASmallJobDoesNotWaitForALargeOne) {
+  Options options;
+  options.at_once = 2;
+  Make(options);
+  gate_->Close();
+  TestJob& large = Job(500, "large");
+  callers_.emplace_back([&] { EXPECT_TRUE(batcher_->Submit(&large, nullptr).ok()); });
+  gate_->AwaitCall(1);
   Enter();
   EXPECT_EQ(gate_->calls(), 2u);  // Both are inside.
-  ASSERT_TRUE(Submit(Job(5, "third")).ok());
-  EXPECT_EQ(batcher_->counts().queued_jobs, 1u);
   gate_->Open();
   log_.Await(1);
-  EXPECT_THAT(gate_->rows_of_calls(), ElementsAre(1, 1, 5));
 }
 
 TEST_F(BatcherTest, ACallerIsNotKeptByALargeJobWhileAnotherIsScored) {

@@ -320,7 +320,7 @@ TEST(Pace, DoesNotGatherWhereItBringsNobody) {
     for (int i = 0; i < jobs; ++i) pace.Came(now += 15us);
   };
   come(300);
-  for (int i = 0; i < 50; ++i) pace.Gathered(20);
+  for (int i = 0; i < 50; ++i) pace.Gathered(40);
   EXPECT_TRUE(pace.gathers());
   int tries = 0;
   while (pace.gathers() && tries < 100) pace.Gathered(1), ++tries;
@@ -333,7 +333,7 @@ TEST(Pace, DoesNotGatherWhereItBringsNobody) {
   pace.Gathered(1);
   EXPECT_FALSE(pace.gathers());
   come(1024);
-  for (int i = 0; i < 50; ++i) pace.Gathered(13);
+  for (int i = 0; i < 50; ++i) pace.Gathered(33);
   EXPECT_TRUE(pace.gathers());
 }
 
