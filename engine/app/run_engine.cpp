@@ -15,6 +15,7 @@
 #include "engine/serve/grpc_log.h"
 #include "engine/serve/http_access.h"
 #include "engine/serve/http_server.h"
+#include "engine/serve/poller_hold.h"
 #include "engine/serve/server.h"
 #include "engine/serve/settings.h"
 
@@ -44,6 +45,7 @@ struct Running {
   std::unique_ptr<serve::Engine> engine;
   std::unique_ptr<serve::Server> grpc;
   std::unique_ptr<serve::HttpServer> http;
+  std::unique_ptr<serve::PollerHold> hold;
 };
 
 serve::HttpParts PartsOf(serve::Engine& engine, serve::Server& server) {
@@ -73,6 +75,7 @@ absl::StatusOr<Running> Start(const Options& options, Log& log) {
   absl::StatusOr<std::unique_ptr<serve::Server>> grpc = serve::Server::Start(*running.engine);
   if (!grpc.ok()) return grpc.status();
   running.grpc = *std::move(grpc);
+  running.hold = serve::PollerHold::Take(running.grpc->InProcessChannel());
   if (options.http_listen.empty()) return running;
   absl::StatusOr<std::unique_ptr<serve::HttpServer>> http =
       serve::HttpServer::Start(options, PartsOf(*running.engine, *running.grpc));
@@ -127,6 +130,7 @@ bool Drain(const Options& options, Running& running, Log& log) {
   if (running.http != nullptr) running.http->BeginDrain();
   bool clean = running.grpc->Drain(until);
   if (running.http != nullptr) clean = running.http->Drain(until) && clean;
+  running.hold.reset();
   running.http.reset();
   running.grpc.reset();
   running.engine.reset();

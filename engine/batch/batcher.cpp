@@ -276,8 +276,8 @@ absl::Status Batcher::Submit(Job* job, Load* load) {
   if (!state.Free() || state.called) return absl::OkStatus();
   // Whoever scores a few rows takes these next: together they are cheaper, and the models stay in one core's cache.
   if (state.short_ones > 0 && state.Small()) return absl::OkStatus();
-  // A further round on this thread is a short one: others must be read and refused meanwhile.
-  if ((state.running == 0 || state.Small()) && !state.ShouldGather(now)) {
+  // A round on this thread is a short one: others must be read and refused meanwhile.
+  if (state.Small() && !state.ShouldGather(now)) {
     state.RunInSubmit(lock, now);
   } else if (state.WantsHelp()) {
     lock.unlock();

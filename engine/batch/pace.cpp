@@ -8,8 +8,8 @@ namespace {
 
 constexpr double kLongGap = 1e-3;  ///< A pause is a pause, however long.
 constexpr double kNewGap = 1.0 / 32, kNewAlone = 1.0 / 16, kFade = 0.95;
-constexpr double kNewGathered = 1.0 / 4, kWorthGathering = 32;
-constexpr size_t kPause = 1024;
+constexpr double kNewGathered = 1.0 / 4, kWorthGathering = 64;
+constexpr size_t kPause = 4096;
 
 double Seconds(Clock::duration time) { return std::chrono::duration<double>(time).count(); }
 

@@ -25,7 +25,7 @@ class Pace {
   void Gathered(size_t jobs);
 
   /// Whether to wait for more jobs: batches of one job each would keep a core busy for more than an eighth of the time,
-  /// and waiting did bring some dozens of late. For fewer, the threads that wait and are called cost more than the batch
+  /// and waiting did bring five dozen of late. For fewer, the threads that wait and are called cost more than the batch
   /// saves.
   bool gathers() const { return gap_ < 8 * alone_ && pause_ == 0; }
   /// Cost scored in this time; SIZE_MAX before anything was measured.
@@ -33,7 +33,7 @@ class Pace {
   std::chrono::microseconds TimeFor(size_t cost) const;
 
  private:
-  static constexpr double kHope = 32.5;
+  static constexpr double kHope = 64.5;
 
   const size_t full_;
   Clock::time_point last_{};

@@ -206,8 +206,7 @@ grpc::Status Call::End(const absl::Status& status) {
   grpc::Status told = ToGrpc(status);
   code_ = told.error_code();
   message_ = told.error_message();
-  // One that nobody gave and nothing tells of is not made.
-  if (!request_id_.empty() || code_ != grpc::StatusCode::OK) context_->AddTrailingMetadata(kRequestId, request_id());
+  context_->AddTrailingMetadata(kRequestId, request_id());
   return told;
 }
 

@@ -389,6 +389,7 @@ TEST_F(BatcherTest, DenseJobsAreGatheredAndAllDone) {
 TEST_F(BatcherTest, CountsTellWhatHappened) {
   ASSERT_TRUE(Submit(Job(3)).ok());
   ASSERT_TRUE(Submit(Job(700)).ok());
+  batcher_->Drain();
   const Counts counts = batcher_->counts();
   EXPECT_EQ(counts.accepted_jobs, 2u);
   EXPECT_EQ(counts.accepted_rows, 703u);

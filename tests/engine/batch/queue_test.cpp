@@ -320,20 +320,20 @@ TEST(Pace, DoesNotGatherWhereItBringsNobody) {
     for (int i = 0; i < jobs; ++i) pace.Came(now += 15us);
   };
   come(300);
-  for (int i = 0; i < 50; ++i) pace.Gathered(40);
+  for (int i = 0; i < 50; ++i) pace.Gathered(80);
   EXPECT_TRUE(pace.gathers());
   int tries = 0;
   while (pace.gathers() && tries < 100) pace.Gathered(1), ++tries;
   EXPECT_LT(tries, 10);
   // It is tried again, and given up sooner.
-  come(1023);
+  come(4095);
   EXPECT_FALSE(pace.gathers());
   come(1);
   EXPECT_TRUE(pace.gathers());
   pace.Gathered(1);
   EXPECT_FALSE(pace.gathers());
-  come(1024);
-  for (int i = 0; i < 50; ++i) pace.Gathered(33);
+  come(4096);
+  for (int i = 0; i < 50; ++i) pace.Gathered(65);
   EXPECT_TRUE(pace.gathers());
 }
 
