@@ -145,8 +145,9 @@ absl::Status Server::State::Start() {
   absl::StatusOr<std::unique_ptr<TlsKeeper>> keeper = TlsKeeper::Open(engine.options, &engine.log);
   if (!keeper.ok()) return keeper.status();
   tls = *std::move(keeper);
-  // Where Abseil was built with its assertions on, as Debian does it, each lock that gRPC takes goes into one graph of all
-  // threads, behind one lock, to look for cycles. That is gRPC's own testing, not ours, and costs 3 to 5 % of a call.
+  // Where Abseil was built with its assertions on, as Debian does it, each lock that gRPC takes goes into one graph of
+  // all threads, behind one lock, to look for cycles. That is gRPC's own testing, not ours, and costs 3 to 5 % of a
+  // call.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   grpc::EnableDefaultHealthCheckService(true);
   grpc::ServerBuilder builder;

@@ -10,6 +10,7 @@
 #include <set>
 #include <thread>
 
+#include "engine/serve/poller_hold.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/descriptor.pb.h"
 #include "grpc/health/v1/health.grpc.pb.h"
@@ -210,6 +211,25 @@ TEST(ServerTest, WhoeverSaysNothingIsClosed) {
   close(silent);
   close(babbling);
   EXPECT_TRUE(Eventually([&] { return server.server().connections().open() == 0; }));
+}
+
+TEST(ServerTest, WithAPollerHeldCallsAreAnsweredAndTheEngineEnds) {
+  for (int round = 0; round < 2; ++round) {  // The second server finds both threads again.
+    TestServer server;
+    std::unique_ptr<serve::PollerHold> hold = serve::PollerHold::Take(server.server().InProcessChannel());
+    constexpr unsigned kFewCores = 4;
+    if (std::thread::hardware_concurrency() <= kFewCores) {
+      EXPECT_NE(hold, nullptr);
+    }
+    for (size_t rows : {1, 500}) EXPECT_TRUE(server.Score(RequestOf(SomeRows(rows))).status.ok());
+    const auto inside = server.server().InProcessChannel();
+    EXPECT_TRUE(ScoreOn(inside, RequestOf(SomeRows(3))).status.ok());
+    if (round == 0) hold.reset();
+    EXPECT_TRUE(server.Score(RequestOf(SomeRows(2))).status.ok());
+    if (round == 0) {
+      EXPECT_TRUE(server.server().Drain(Soon()));
+    }
+  }
 }
 
 TEST(ServerTest, ListensOnIpv6) {
