@@ -127,8 +127,12 @@ std::map<std::string, double> WorkPerRow(const Model& model, const std::string& 
       for (const auto& layer : model.autoencoder->layers) work["fma"] += static_cast<double>(layer.weights.size());
     }
     if (member == ensemble::kNeighbours) {
-      const bool bytes = neighbours::Pack(*model.neighbours).levels;
-      work[bytes ? "byte_dot" : "fma"] += static_cast<double>(model.neighbours->rows()) * columns;
+      const neighbours::Packed packed = neighbours::Pack(*model.neighbours);
+      if (packed.levels) {
+        work["byte_dot"] += packed.byte_products;
+      } else {
+        work["fma"] += static_cast<double>(model.neighbours->rows()) * columns;
+      }
     }
     if (member == ensemble::kForest) {
       const forest::Packed packed = forest::Pack(*model.forest);

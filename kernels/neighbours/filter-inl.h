@@ -62,20 +62,28 @@ HWY_INLINE V16 AddHalves(V16 low, V16 high) {
   return hn::OddEven(b, a);
 }
 
-// J queries against two vectors of reference rows at `grid`. All sums are modulo 2^16; the values themselves fit.
+// Values of J queries for the two vectors of reference rows at `place`. All sums are modulo 2^16; the values themselves
+// fit.
 template <size_t J>
-HWY_INLINE void TwoVectors(const uint8_t* HWY_RESTRICT grid, const int32_t* HWY_RESTRICT norms,
-                           const GridQueries& queries, size_t quads, V16* values) {
+HWY_INLINE void ValuesAt(const Frame& frame, const GridQueries& queries, size_t place, V16* values) {
   const D16 d;
   const D32 dd;
   const size_t lanes = hn::Lanes(dd);
+  const uint8_t* HWY_RESTRICT grid =
+      frame.grid.data() + (place / kGridRows * frame.quads * kGridRows + place % kGridRows) * 4;
+  const int32_t* HWY_RESTRICT norms = frame.norms.data() + place;
+  const V32 half = hn::Set(dd, 0xFFFF);
+  const auto norm = [&](const int32_t* at) {
+    return hn::BitCast(d, hn::And(hn::ShiftRightSame(hn::Load(dd, at), queries.shift), half));
+  };
+  const V16 low_norm = norm(norms), high_norm = norm(norms + lanes);
   V16 low[J], high[J];
   for (size_t j = 0; j < J; ++j) {
-    low[j] = hn::BitCast(d, hn::Load(dd, norms));
-    high[j] = hn::BitCast(d, hn::Load(dd, norms + lanes));
+    low[j] = low_norm;
+    high[j] = high_norm;
   }
   const int32_t* HWY_RESTRICT query = queries.levels;
-  for (size_t q = 0; q < quads; ++q, grid += 4 * kGridRows, query += kBlockRows) {
+  for (size_t q = 0; q < frame.quads; ++q, grid += 4 * kGridRows, query += kMostQueries) {
     const int32_t* at = reinterpret_cast<const int32_t*>(grid);
     const V16 a = hn::BitCast(d, hn::Load(dd, at)), b = hn::BitCast(d, hn::Load(dd, at + lanes));
     for (size_t j = 0; j < J; ++j) {
@@ -90,82 +98,111 @@ HWY_INLINE void TwoVectors(const uint8_t* HWY_RESTRICT grid, const int32_t* HWY_
 }
 
 template <size_t J>
-void GridValuesOf(const Packed& model, const GridQueries& queries, const GridResults& results) {
+void GridValuesOf(const Frame& frame, const GridQueries& queries, const GridResults& results) {
   const D16 d;
-  const size_t lanes = hn::Lanes(d), quads = (model.cols + 3) / 4, places = GridPlaces(model.regular);
-  for (size_t i = 0; i < places; i += lanes) {
-    const uint8_t* grid = model.grid.data() + (i / kGridRows * quads * kGridRows + i % kGridRows) * 4;
+  std::fill_n(results.maxima, J * kMaxima, std::numeric_limits<int16_t>::min());
+  for (size_t i = 0; i < GridPlaces(frame.own); i += hn::Lanes(d)) {
     V16 value[J];
-    TwoVectors<J>(grid, model.grid_norms.data() + i, queries, quads, value);
+    ValuesAt<J>(frame, queries, i, value);
     for (size_t j = 0; j < J; ++j) {
       hn::Store(value[j], d, results.values + j * results.stride + i);
-      int16_t* largest = results.groups + j * results.stride + i / kGroup * kMaxima + i % kMaxima;
-      hn::Store(i % kGroup < kMaxima ? value[j] : hn::Max(hn::Load(d, largest), value[j]), d, largest);
+      int16_t* largest = results.maxima + j * kMaxima + i % kMaxima;
+      hn::Store(hn::Max(hn::Load(d, largest), value[j]), d, largest);
     }
   }
 }
 
-// The largest value at each place modulo kMaxima, from those of the groups.
-HWY_INLINE void MaximaOfGroups(const int16_t* HWY_RESTRICT groups, size_t places, int16_t* HWY_RESTRICT maxima) {
+// Lanes of `mask` as bits from `at` on.
+template <class Mask>
+HWY_INLINE uint64_t Bits(Mask mask, size_t at) {
+  uint64_t bits = 0;
+  hn::StoreMaskBits(D16(), mask, reinterpret_cast<uint8_t*>(&bits));
+  return bits << at;
+}
+
+template <size_t J>
+void GridMatchesOf(const Frame& frame, const GridQueries& queries, size_t first, size_t blocks,
+                   const GridPasses& passes) {
   const D16 d;
-  for (size_t i = 0; i < kMaxima; i += hn::Lanes(d)) {
-    auto largest = hn::Load(d, groups + i);
-    for (size_t g = kMaxima; g < places / kGroup * kMaxima; g += kMaxima) {
-      largest = hn::Max(largest, hn::Load(d, groups + g + i));
+  for (size_t i = 0; i < blocks; ++i) {
+    std::array<uint64_t, J> bits = {};
+    for (size_t n = 0; n < kGridRows; n += hn::Lanes(d)) {
+      V16 value[J];
+      ValuesAt<J>(frame, queries, (first + i) * kGridRows + n, value);
+      for (size_t j = 0; j < J; ++j) {
+        const V16 least = hn::BitCast(d, hn::Set(D32(), passes.least[j]));
+        bits[j] |= Bits(hn::Not(hn::Lt(value[j], least)), n);
+      }
     }
-    hn::Store(largest, d, maxima + i);
+    for (size_t j = 0; j < J; ++j) passes.masks[j * passes.stride + i] = static_cast<uint32_t>(bits[j]);
   }
 }
 
-// Regular reference rows whose value is at least `threshold`; returns how many. No branch depends on where they are:
-// some 20 mispredictions would cost as much as a third of all inner products. `hits` has room for places/4 + 1.
-HWY_INLINE size_t FindRows(const Packed& model, const GridResults& results, int threshold, uint32_t* HWY_RESTRICT hits,
-                           uint32_t* HWY_RESTRICT rows) {
-  const int16_t* HWY_RESTRICT values = results.values;
-  const int16_t* HWY_RESTRICT groups = results.groups;
-  const float* exact = model.exact.data();
-  const size_t regular = model.regular, stride = model.stride;
+// Places, as GridResults has them, to rows of Packed::exact; returns how many are rows.
+HWY_INLINE size_t RowsAt(const Packed& model, const Frame& frame, size_t count, uint32_t* HWY_RESTRICT rows) {
+  const size_t lanes = hn::Lanes(D16());
+  size_t kept = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const uint32_t row = frame.rows[PlaceRow(rows[i], lanes)];
+    rows[kept] = row;
+    if (row == kNoRow) continue;
+    const float* exact = model.exact.data() + row * model.stride;
+    hwy::Prefetch(exact);
+    hwy::Prefetch(exact + 16);
+    ++kept;
+  }
+  return kept;
+}
+
+// VnniGridFind for every instruction set.
+inline size_t GridFindIn(const int16_t* HWY_RESTRICT values, size_t count, int16_t threshold,
+                         uint32_t* HWY_RESTRICT places) {
   const D16 d;
-  const size_t lanes = hn::Lanes(d), entries = GridPlaces(regular) / kGroup * kMaxima;
-  const auto least = hn::Set(d, static_cast<int16_t>(threshold));
-  size_t found = 0, count = 0;
-  for (size_t i = 0; i < entries; i += kMaxima) {
+  const auto least = hn::Set(d, threshold);
+  size_t found = 0;
+  for (size_t i = 0; i < count; i += kMaxima) {
     uint64_t bits = 0;
-    for (size_t n = 0; n < kMaxima; n += lanes) {
-      uint64_t some = 0;
-      hn::StoreMaskBits(d, hn::Not(hn::Lt(hn::Load(d, groups + i + n), least)), reinterpret_cast<uint8_t*>(&some));
-      bits |= some << n;
+    for (size_t n = 0; n < kMaxima; n += hn::Lanes(d)) {
+      bits |= Bits(hn::Not(hn::Lt(hn::Load(d, values + i + n), least)), n);
     }
     const auto add_first = [&] {
-      hits[found] = static_cast<uint32_t>(i + hwy::Num0BitsBelowLS1Bit_Nonzero64(bits | uint64_t{1} << 63));
+      places[found] = static_cast<uint32_t>(i + hwy::Num0BitsBelowLS1Bit_Nonzero64(bits | uint64_t{1} << 63));
       found += bits != 0 ? 1 : 0;
       bits &= bits - 1;
     };
     add_first();
     while (bits != 0) add_first();  // seldom
   }
-  for (size_t h = 0; h < found; ++h) {
-    const uint32_t first = hits[h] / kMaxima * kGroup + hits[h] % kMaxima;
-    for (uint32_t place = first; place < first + kGroup; place += kMaxima) {
-      rows[count] = place;
-      count += values[place] >= threshold ? 1 : 0;
+  return found;
+}
+
+// The rows that GridMatches found for one query in `blocks` blocks from `first` on.
+HWY_INLINE size_t FindMatches(const Packed& model, const Frame& frame, size_t first, size_t blocks,
+                              const uint32_t* HWY_RESTRICT masks, uint32_t* HWY_RESTRICT rows) {
+  size_t count = 0;
+  for (size_t i = 0; i < blocks; ++i) {
+    for (uint64_t bits = masks[i]; bits != 0; bits &= bits - 1) {
+      rows[count++] = static_cast<uint32_t>((first + i) * kGridRows + hwy::Num0BitsBelowLS1Bit_Nonzero64(bits));
     }
   }
-  size_t kept = 0;
-  for (size_t i = 0; i < count; ++i) {
-    const size_t row = PlaceRow(rows[i], lanes);
-    hwy::Prefetch(exact + row * stride);
-    hwy::Prefetch(exact + row * stride + 16);
-    rows[kept] = static_cast<uint32_t>(row);
-    kept += row < regular ? 1 : 0;
-  }
-  return kept;
+  return RowsAt(model, frame, count, rows);
 }
 
 HWY_INLINE GridValues GridValuesFor(size_t queries, bool vnni) {
   const GridValues fast = vnni ? VnniGridValues(queries) : nullptr;
   if (fast != nullptr) return fast;
   return queries == 1 ? GridValuesOf<1> : queries == 4 ? GridValuesOf<4> : GridValuesOf<kMostQueries>;
+}
+
+HWY_INLINE GridFind GridFindFor(bool vnni) {
+  const GridFind fast = vnni ? VnniGridFind() : nullptr;
+  return fast != nullptr ? fast : GridFindIn;
+}
+
+HWY_INLINE GridMatches GridMatchesFor(size_t queries, bool vnni) {
+  const GridMatches fast = vnni ? VnniGridMatches(queries) : nullptr;
+  if (fast != nullptr) return fast;
+  return queries == 1 ? GridMatchesOf<1> : queries == 4 ? GridMatchesOf<4> : GridMatchesOf<kMostQueries>;
 }
 #endif  // DRIFTSEAL_NEIGHBOURS_GRID
 

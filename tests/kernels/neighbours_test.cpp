@@ -4,6 +4,8 @@
 
 #include <cmath>
 #include <limits>
+#include <memory>
+#include <utility>
 
 #include "fixture.h"
 #include "parity/neighbours.h"
@@ -62,8 +64,15 @@ TEST(Neighbours, NoRows) {
 class NeighboursSimd : public testing::TestWithParam<device::Isa> {};
 
 parity::NeighboursScorer ScorerOf(TileKernel kernel) {
-  return [kernel](const Neighbours& model, RowsView<float> rows) {
-    const Packed packed = Pack(model);
+  // Most checks score several sets of rows with one model.
+  auto last = std::make_shared<std::pair<Neighbours, Packed>>();
+  return [kernel, last](const Neighbours& model, RowsView<float> rows) {
+    auto& [packed_from, packed] = *last;
+    if (packed_from.reference != model.reference || packed_from.cols != model.cols || packed_from.k != model.k ||
+        packed_from.distance != model.distance) {
+      packed_from = model;
+      packed = Pack(model);
+    }
     return ScoreTiles(
         NeighboursSimd::GetParam(), rows, WorkspaceSize(packed),
         [&](const auto& tile, auto workspace, float* out) { return kernel(packed, tile, workspace, out); });
@@ -91,6 +100,27 @@ TEST(NeighboursPack, ChoosesTheFilter) {
   const Packed packed = Pack(model);
   EXPECT_TRUE(packed.levels) << "one row far out is set apart";
   EXPECT_LT(packed.regular, packed.rows);
+}
+
+// The shapes of frames that the checks above have to see: few axes, homes, neither.
+TEST(NeighboursPack, FindsStructure) {
+  Random random(1);
+  const Packed normal = Pack(parity::RandomNeighbours(random, 4096, 32, 5, 0));
+  ASSERT_EQ(normal.frames.size(), 1);
+  EXPECT_EQ(normal.frames[0].quads, 8) << "every column says as much";
+  EXPECT_EQ(normal.frames[0].rotation.size(), 0);
+  const Packed flat = Pack(parity::FlatNeighbours(random, 900, 40, 5));
+  ASSERT_EQ(flat.frames.size(), 1);
+  EXPECT_LE(flat.frames[0].quads, 3) << "rows near a plane of five dimensions";
+  EXPECT_TRUE(flat.frames[0].rest);
+  const Packed apart = Pack(parity::ClusteredNeighbours(random, 2000, 24, 4));
+  ASSERT_GT(apart.frames.size(), 2);
+  size_t own = 0;
+  for (size_t i = 1; i < apart.frames.size(); ++i) {
+    EXPECT_EQ(apart.frames[i].segments.size(), apart.frames.size() - 2) << "every home reaches all others";
+    own += apart.frames[i].own;
+  }
+  EXPECT_EQ(own, 2000);
 }
 
 }  // namespace

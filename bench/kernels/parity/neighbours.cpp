@@ -97,7 +97,71 @@ void CheckUneven(Outcome& outcome, Random& random, const NeighboursScorer& score
   CheckRows(outcome, "neighbours, nearly reference rows", model, Narrow(model.reference), score);
 }
 
+// Rows like the reference rows, between any two of them, and some and very far outside.
+void CheckAround(Outcome& outcome, const std::string& name, Random& random, const Neighbours& model,
+                 const NeighboursScorer& score) {
+  const std::vector<float> own = Narrow(model.reference);
+  CheckRows(outcome, name + ", themselves", model, own, score);
+  std::vector<float> between(700 * model.cols), far = between;
+  for (size_t i = 0; i < 700; ++i) {
+    const size_t a = random.Below(model.rows()), b = random.Below(model.rows());
+    const auto part = static_cast<float>(random.Uniform() * random.Uniform());
+    const float factor = std::pow(2.0F, static_cast<float>(i % 9));
+    for (size_t c = 0; c < model.cols; ++c) {
+      between[i * model.cols + c] = own[a * model.cols + c] * (1 - part) + own[b * model.cols + c] * part;
+      far[i * model.cols + c] = between[i * model.cols + c] * factor;
+    }
+  }
+  CheckRows(outcome, name + ", between them", model, between, score);
+  CheckRows(outcome, name + ", far outside", model, far, score);
+  between.resize(model.cols);
+  CheckRows(outcome, name + ", one row", model, between, score);
+}
+
+// Reference rows that have few dimensions, lie in groups, or both.
+void CheckStructured(Outcome& outcome, Random& random, const NeighboursScorer& score) {
+  CheckAround(outcome, "neighbours, near a plane", random, FlatNeighbours(random, 900, 40, 5), score);
+  CheckAround(outcome, "neighbours, on a line", random, FlatNeighbours(random, 900, 130, 1), score);
+  Neighbours model = ClusteredNeighbours(random, 1500, 24, 4);
+  CheckAround(outcome, "neighbours, in clusters", random, model, score);
+  for (Distance distance : {Distance::kKth, Distance::kMean}) {
+    model.distance = distance;
+    model.k = distance == Distance::kKth ? 31 : 60;
+    CheckAround(outcome, "neighbours, in clusters, k " + std::to_string(model.k), random, model, score);
+  }
+  for (double& value : model.reference) value = static_cast<float>(value + 1e4);
+  CheckAround(outcome, "neighbours, in clusters, offset", random, model, score);
+  model = ClusteredNeighbours(random, 1111, 3, 2);
+  for (size_t i = 0; i < 12; ++i) model.reference[i * 91] *= 1000;
+  CheckAround(outcome, "neighbours, in clusters, some far out", random, model, score);
+}
+
 }  // namespace
+
+Neighbours FlatNeighbours(Random& random, size_t rows, size_t cols, size_t rank) {
+  const std::vector<float> plane = NormalRows(random, rank, cols), weights = NormalRows(random, rows, rank);
+  Neighbours model = RandomNeighbours(random, rows, cols, 5, 0);
+  for (size_t i = 0; i < model.reference.size(); ++i) {
+    double value = 0.02 * model.reference[i];
+    for (size_t r = 0; r < rank; ++r) {
+      value += static_cast<double>(weights[i / cols * rank + r]) * static_cast<double>(plane[r * cols + i % cols]);
+    }
+    model.reference[i] = static_cast<float>(value);
+  }
+  return model;
+}
+
+Neighbours ClusteredNeighbours(Random& random, size_t rows, size_t cols, size_t clusters) {
+  const std::vector<float> centres = NormalRows(random, clusters, cols);
+  Neighbours model = RandomNeighbours(random, rows, cols, 5, 0);
+  for (size_t i = 0; i < model.reference.size(); ++i) {
+    const double centre = static_cast<double>(centres[i / cols % clusters * cols + i % cols]);
+    // Columns count for less and less, as in a cluster of few dimensions.
+    const double width = 1 / (1 + 0.3 * static_cast<double>(i % cols));
+    model.reference[i] = static_cast<float>(model.reference[i] * width + 2 * centre);
+  }
+  return model;
+}
 
 Neighbours RandomNeighbours(Random& random, size_t rows, size_t cols, size_t k, double offset) {
   Neighbours model;
@@ -112,6 +176,7 @@ Outcome CheckNeighbours(const NeighboursScorer& score) {
   Random random(6);
   for (const Shape& shape : kShapes) CheckShape(outcome, random, shape, score);
   CheckUneven(outcome, random, score);
+  CheckStructured(outcome, random, score);
   return outcome;
 }
 

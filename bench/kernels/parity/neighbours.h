@@ -13,6 +13,10 @@ Outcome CheckNeighbours(const NeighboursScorer& score);
 
 /// `rows` normal reference rows, float32, each coordinate `offset` further out.
 neighbours::Neighbours RandomNeighbours(Random& random, size_t rows, size_t cols, size_t k, double offset);
+/// Rows near a plane of `rank` dimensions, k = 5.
+neighbours::Neighbours FlatNeighbours(Random& random, size_t rows, size_t cols, size_t rank);
+/// Rows around `clusters` centres that are apart, in turn, k = 5.
+neighbours::Neighbours ClusteredNeighbours(Random& random, size_t rows, size_t cols, size_t clusters);
 
 }  // namespace driftseal::kernels::parity
 
