@@ -12,7 +12,7 @@ namespace driftseal::serve {
 /// read first wakes the other one to wait in its place, and while it scores the few rows of a call, the other takes the
 /// next call. Two threads then pass a connection, its locks and the models' data to and fro, and on two cores a
 /// client's threads have to wait for both. One thread reads what there is, scores and answers: 3 µs of scoring cost a
-/// call 9 µs with two threads and 3 with one (docs/decisions/0014).
+/// call 9 µs with two threads and 3 with one (docs/decisions/0015).
 ///
 /// For the process that serves and does little else: at most one of a process, while its server lives.
 class PollerHold {

@@ -78,8 +78,8 @@ struct RawBehaviour {
   std::vector<float> flips;     ///< T: share of the inputs whose class changes.
   std::vector<float> mapped;    ///< T: share of the inputs that go to the commonest other class of their own class.
 
-  /// C × C, from class, to class (0 on the diagonal): the largest share, over the local triggers and over the others, of
-  /// the inputs of one class that are given the other. Of a class that the model gives to no canary: 0.
+  /// C × C, from class, to class (0 on the diagonal): the largest share, over the local triggers and over the others,
+  /// of the inputs of one class that are given the other. Of a class that the model gives to no canary: 0.
   std::vector<float> pair_local, pair_other;
 
   std::array<std::vector<float>, 2> perturbation_rate;   ///< C for each size: share of what was not c, sent to c.
