@@ -5,6 +5,7 @@
 #include <mutex>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "grpcpp/client_context.h"
 #include "grpcpp/generic/generic_stub.h"
@@ -18,7 +19,8 @@ constexpr unsigned kCores = 5;
 
 }  // namespace
 
-/// A call whose callback does not return. Shared with it: it may begin after Take has given up.
+/// A call whose callback does not return. It lives as long as the process: the last that lets go of a call or of its
+/// channel could be gRPC's own thread behind the callback, and gRPC 1.51 aborts where that closes a channel.
 struct PollerHold::State {
   std::mutex mutex;
   std::condition_variable changed;
@@ -31,7 +33,13 @@ struct PollerHold::State {
 std::unique_ptr<PollerHold> PollerHold::Take(std::shared_ptr<grpc::Channel> channel) {
   if (std::thread::hardware_concurrency() > kCores) return nullptr;
   constexpr std::chrono::seconds kPatience(1);
-  auto state = std::make_shared<State>();
+  static std::mutex made_mutex;
+  static std::vector<State*>& made = *new std::vector<State*>;
+  State* const state = new State;
+  {
+    const std::lock_guard lock(made_mutex);
+    made.push_back(state);
+  }
   const grpc::Slice nothing;
   state->request = grpc::ByteBuffer(&nothing, 1);
   state->channel = std::move(channel);
@@ -54,10 +62,10 @@ std::unique_ptr<PollerHold> PollerHold::Take(std::shared_ptr<grpc::Channel> chan
     return nullptr;
   }
   lock.unlock();
-  return std::unique_ptr<PollerHold>(new PollerHold(std::move(state)));
+  return std::unique_ptr<PollerHold>(new PollerHold(state));
 }
 
-PollerHold::PollerHold(std::shared_ptr<State> state) : state_(std::move(state)) {}
+PollerHold::PollerHold(State* state) : state_(state) {}
 
 PollerHold::~PollerHold() {
   std::unique_lock lock(state_->mutex);

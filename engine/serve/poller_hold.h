@@ -27,8 +27,8 @@ class PollerHold {
 
  private:
   struct State;
-  explicit PollerHold(std::shared_ptr<State> state);
-  std::shared_ptr<State> state_;
+  explicit PollerHold(State* state);
+  State* state_;
 };
 
 }  // namespace driftseal::serve

@@ -188,7 +188,7 @@ class EditedByHand(fixture.Folder):
             return edit
 
         for edit, *words in (
-                (setter(lambda s: s, "format_version", 3), "$.format_version", "3"),
+                (setter(lambda s: s, "format_version", 4), "$.format_version", "4"),
                 (setter(lambda s: s["arrays"], "sha256", "0" * 64), "SHA-256"),
                 (setter(lambda s: members(s)["svm"], "gamma", -1), "svm.gamma"),
                 (setter(lambda s: members(s)["svm"], "gamma", "scale"), "svm.gamma", "number"),
