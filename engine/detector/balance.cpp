@@ -9,6 +9,9 @@
 namespace driftseal::detector {
 namespace {
 
+/// The margins of two classes, relative to their mean, are one number: too little for a voice.
+constexpr size_t kLeastClasses = 3;
+
 double Distance(const kernels::mahalanobis::Mahalanobis& model, std::span<const double> values) {
   double squared = 0;
   kernels::mahalanobis::ScoreReference(model, {values.data(), 1, values.size()}, {&squared, 1});
@@ -45,7 +48,7 @@ std::optional<Balance> FitBalance(const Plan& plan, const std::vector<ColumnUse>
   for (uint32_t c = 0; c < plan.scaler.columns.size() && !uses.empty(); ++c) {
     if (uses[plan.scaler.columns[c].feature] == ColumnUse::kBalance) balance.columns.push_back(c);
   }
-  if (balance.columns.size() < 2) return std::nullopt;
+  if (balance.columns.size() < kLeastClasses) return std::nullopt;
   balance.model = FitMahalanobis(Without(plan, balance.columns, kFolds).View());
   balance.normaliser = FitNormaliser(OutOfFold(plan, balance.columns));
   return balance;

@@ -20,7 +20,7 @@ struct Balance {
   std::optional<Normaliser> normaliser;
 };
 
-/// On the scaled columns of ColumnUse::kBalance, of the plan's fitting rows; nothing with fewer than 2 of them.
+/// On the scaled columns of ColumnUse::kBalance, of the plan's fitting rows; nothing with fewer than 3 of them.
 std::optional<Balance> FitBalance(const Plan& plan, const std::vector<ColumnUse>& uses);
 
 /// The Mahalanobis distance of the row in these columns. `row` has the schema's columns, float or double; missing ones

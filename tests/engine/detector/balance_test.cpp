@@ -100,6 +100,14 @@ TEST_F(BalanceTest, OutOfRangeItHasNoSay) {
   EXPECT_EQ(ScoreOf(row).combined, before.combined);
 }
 
+TEST_F(BalanceTest, TwoClassesHaveNone) {
+  FitOptions options = Options();
+  for (size_t c = kFirstMargin + 2; c < kFirstMargin + kMargins; ++c) options.uses[c] = ColumnUse::kBehaviour;
+  const auto detector = Detector::Fit(fleet_.Schema(), samples_, options);
+  ASSERT_TRUE(detector.ok()) << detector.status();
+  EXPECT_EQ(detector->ScoreRow(Row(), "cnn")->members.back().member, "knn");
+}
+
 TEST_F(BalanceTest, SavingKeepsIt) {
   const TemporaryFolder folder;
   ASSERT_TRUE(detector_->Save(folder.path()).ok());
