@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -138,11 +139,13 @@ TEST_F(CanaryTest, WithoutAReplayProgramTheErrorNamesBothWaysOut) {
   EXPECT_THAT(result.err, HasSubstr("--allow-missing-sandbox"));
 }
 
-// Descendants of a process, by /proc.
+// Children of a process, by /proc; none of one that ends meanwhile.
 std::vector<pid_t> ChildrenOf(pid_t parent) {
   std::vector<pid_t> found;
-  for (const auto& task : std::filesystem::directory_iterator(absl::StrCat("/proc/", parent, "/task"))) {
-    std::ifstream children(task.path() / "children");
+  std::error_code gone;
+  std::filesystem::directory_iterator task(absl::StrCat("/proc/", parent, "/task"), gone);
+  for (; !gone && task != std::filesystem::directory_iterator(); task.increment(gone)) {
+    std::ifstream children(task->path() / "children");
     for (pid_t child; children >> child;) found.push_back(child);
   }
   return found;
