@@ -1,6 +1,5 @@
 #include "engine/detector/balance.h"
 
-#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -15,7 +14,7 @@ constexpr size_t kLeastClasses = 3;
 double Distance(const kernels::mahalanobis::Mahalanobis& model, std::span<const double> values) {
   double squared = 0;
   kernels::mahalanobis::ScoreReference(model, {values.data(), 1, values.size()}, {&squared, 1});
-  return std::sqrt(std::max(squared, 0.0));
+  return std::sqrt(squared);
 }
 
 /// The columns of the plan's rows, but for those of one fold (kFolds: of all rows).

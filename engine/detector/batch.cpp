@@ -58,6 +58,14 @@ View ViewForRows(const DetectorState& state, const std::string& family, kernels:
   return view;
 }
 
+/// As many as MembersOf names.
+size_t CountMembers(const FamilyDetector& detector) {
+  size_t members = 0;
+  for (size_t m = 0; m < kMembers; ++m) members += detector.members.Has(m);
+  for (size_t a = 0; a < kAspects; ++a) members += detector.HasAspect(a);
+  return members;
+}
+
 }  // namespace
 
 std::vector<std::string> MembersOf(const BatchItem& item) {
@@ -91,9 +99,7 @@ absl::Status Prepare(BatchItem& item) {
   if (!choice.ok()) return choice.status();
   item.chosen = choice->detector;
   item.basis = choice->basis;
-  size_t members = 0;
-  for (size_t a = 0; a < kAspects; ++a) members += item.chosen->HasAspect(a);
-  for (size_t m = 0; m < kMembers; ++m) members += item.chosen->members.Has(m);
+  const size_t members = CountMembers(*item.chosen);
   const size_t rows = item.rows.rows;
   const bool drivers = item.detail == Detail::kDrivers;
   item.scores.combined.resize(rows);
@@ -163,9 +169,8 @@ void BatchScorer::Space::TellPart(const BatchPart& part, size_t row, const RawOf
   const FamilyDetector& detector = *item.chosen;
   const DetectorState& state = StateOf(*item.detector);
   std::array<bool, kMembers> has;
-  size_t members = 0;
-  for (size_t a = 0; a < kAspects; ++a) members += detector.HasAspect(a);
-  for (size_t m = 0; m < kMembers; ++m) members += has[m] = detector.members.Has(m);
+  for (size_t m = 0; m < kMembers; ++m) has[m] = detector.members.Has(m);
+  const size_t members = CountMembers(detector);
   for (size_t r = part.first; r < part.first + part.count; ++r, ++row) {
     RawScores raw;
     for (size_t m = 0; m < kMembers; ++m) raw[m] = has[m] ? raw_of(m, row) : kNan;

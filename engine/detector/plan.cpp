@@ -67,6 +67,11 @@ void ScaleRows(const std::vector<Sample>& samples, Plan& plan) {
   }
 }
 
+/// Columns of which View::kBehaviour makes its scaled rows.
+bool IsBehaviour(ColumnUse use) {
+  return use == ColumnUse::kStill || use == ColumnUse::kBehaviour || use == ColumnUse::kBalance;
+}
+
 /// Leaves the columns that the view's members read.
 void KeepView(const FitOptions& options, View view, Scaler& scaler) {
   if (options.uses.empty()) return;
@@ -76,7 +81,7 @@ void KeepView(const FitOptions& options, View view, Scaler& scaler) {
       case View::kFiles:
         return use != ColumnUse::kFiles;
       case View::kBehaviour:
-        return use != ColumnUse::kStill && use != ColumnUse::kBehaviour && use != ColumnUse::kBalance;
+        return !IsBehaviour(use);
       case View::kStill:
         return use != ColumnUse::kStill;
     }
@@ -167,8 +172,7 @@ std::vector<size_t> WithBehaviour(const std::vector<Sample>& samples, std::span<
   for (size_t member : members) {
     size_t columns = 0, present = 0;
     for (size_t c = 0; c < options.uses.size(); ++c) {
-      const ColumnUse use = options.uses[c];
-      if (use != ColumnUse::kStill && use != ColumnUse::kBehaviour && use != ColumnUse::kBalance) continue;
+      if (!IsBehaviour(options.uses[c])) continue;
       ++columns;
       present += !std::isnan(samples[member].values[c]);
     }

@@ -73,6 +73,13 @@ void WriteForest(const kernels::forest::Forest& forest, ArrayWriter& arrays) {
   arrays.Add("forest.roots", roots);
 }
 
+/// The other half of ReadMahalanobis.
+void WriteMahalanobis(const kernels::mahalanobis::Mahalanobis& model, const std::string& name, ArrayWriter& arrays) {
+  arrays.Add(name + ".mean", model.mean);
+  arrays.Add(name + ".directions", {model.weights.size(), model.mean.size()}, model.directions);
+  arrays.Add(name + ".weights", model.weights);
+}
+
 /// The members' arrays; returns what of them stands in the JSON.
 Json WriteMembers(const MemberSet& members, size_t cols, ArrayWriter& arrays) {
   Json json = Json::object();
@@ -96,9 +103,7 @@ Json WriteMembers(const MemberSet& members, size_t cols, ArrayWriter& arrays) {
     json["svm"] = {{"gamma", svm->gamma}, {"rho", svm->rho}};
   }
   if (const auto& model = members.mahalanobis) {
-    arrays.Add("mahalanobis.mean", model->mean);
-    arrays.Add("mahalanobis.directions", {model->weights.size(), cols}, model->directions);
-    arrays.Add("mahalanobis.weights", model->weights);
+    WriteMahalanobis(*model, "mahalanobis", arrays);
     json["mahalanobis"] = {{"isotropic", model->isotropic}};
   }
   if (const auto& knn = members.neighbours) {
@@ -130,12 +135,9 @@ Json WriteDetector(const FamilyDetector& detector, const std::string& prefix,
     members[std::string(kAspectNames[kPairs])] = {{"normaliser", WriteNormaliser(pairs->normaliser)}};
   }
   if (const auto& balance = detector.balance) {
-    const auto& model = balance->model;
     arrays.Add("balance.column", std::vector<int32_t>(balance->columns.begin(), balance->columns.end()));
-    arrays.Add("balance.mean", model.mean);
-    arrays.Add("balance.directions", {model.weights.size(), model.mean.size()}, model.directions);
-    arrays.Add("balance.weights", model.weights);
-    members[std::string(kAspectNames[kBalance])] = {{"isotropic", model.isotropic},
+    WriteMahalanobis(balance->model, "balance", arrays);
+    members[std::string(kAspectNames[kBalance])] = {{"isotropic", balance->model.isotropic},
                                                     {"normaliser", WriteNormaliser(balance->normaliser)}};
   }
   const Scaler& scaler = detector.scaler;
